@@ -1,0 +1,203 @@
+"""Frozen values that travel between the rooms. They import nothing of this package.
+
+Paths inside a source are bytes, relative to their root, with `/` between parts and no leading `/`: Linux file names
+are bytes, and generators are made to write names that are not UTF-8. `shown()` is the only way they become text.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from urllib.parse import quote_from_bytes
+
+NS = 1_000_000_000
+
+
+def shown(path: bytes) -> str:
+    """A path as text for people, logs and JSON: UTF-8 as it is, other bytes and control characters percent-encoded.
+
+    >>> shown(b"a b.png"), shown(b"caf\\xe9.png"), shown(b"two\\nlines")
+    ('a b.png', 'caf%E9.png', 'two%0Alines')
+    """
+    try:
+        text = path.decode("utf-8")
+    except UnicodeDecodeError:
+        return quote_from_bytes(path, safe=b"/ ~!@$&'()*+,;=:[]{}#^`|<>?\"\\")
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else quote_from_bytes(c.encode()) for c in text)
+
+
+class FileType(StrEnum):
+    """What a scan found under a name."""
+
+    FILE = "f"
+    DIRECTORY = "d"
+    LINK = "l"
+    OTHER = "o"
+
+
+@dataclass(frozen=True, slots=True)
+class FileStat:
+    """What a scan knows of one name. Sizes in bytes, `mtime_ns` in ns since the epoch.
+
+    `exact` is false where the scanner knows mtime to the second only (archive headers, busybox without nanoseconds);
+    `inode`, `uid`, `gid` and `mode` are -1 where it cannot know them.
+    """
+
+    path: bytes
+    size: int
+    mtime_ns: int
+    inode: int = -1
+    uid: int = -1
+    gid: int = -1
+    mode: int = -1
+    nlink: int = 1
+    type: FileType = FileType.FILE
+    exact: bool = True
+
+    def same_as(self, other: FileStat) -> bool:
+        """Whether both describe the same unchanged file, as far as the less exact of the two can tell."""
+        return same_stat(self.size, self.mtime_ns, self.inode, other.size, other.mtime_ns, other.inode,
+                         exact=self.exact and other.exact)  # fmt: skip
+
+
+def same_stat(size: int, mtime_ns: int, inode: int, size2: int, mtime2_ns: int, inode2: int, *, exact: bool) -> bool:
+    """The one comparison that decides "unchanged": size, mtime (to the second when not exact), inode where known."""
+    if size != size2 or (inode != inode2 and inode >= 0 and inode2 >= 0):
+        return False
+    return mtime_ns == mtime2_ns if exact else mtime_ns // NS == mtime2_ns // NS
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One file or folder that could not be handled, and why."""
+
+    path: bytes
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """Everything under a root at one moment.
+
+    `now_ns` is the source's own clock, ns since the epoch. `problems` are the folders and files that could not be
+    listed: their absence from `entries` means nothing. `owner` is (uid, gid) of the root, (-1, -1) where unknown.
+    `scanner` names how it was made: `python`, `sh`, `archive`, `local`, `ssh`.
+    """
+
+    root: bytes
+    entries: tuple[FileStat, ...]
+    now_ns: int
+    scanner: str
+    problems: tuple[Problem, ...] = ()
+    owner: tuple[int, int] = (-1, -1)
+    agent_uid: int = -1
+
+
+class Road(StrEnum):
+    """How bytes travel: a folder's archive, one file's archive, or the agent's stream of a list of files."""
+
+    FOLDER = "folder"
+    FILE = "file"
+    STREAM = "stream"
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """One bounded read. `folder` is set for Road.FOLDER, relative to the root (b"" is the root itself)."""
+
+    road: Road
+    files: tuple[FileStat, ...]
+    folder: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class PurgeItem:
+    """One original to delete, and what it must still be at that moment. `sha256` is the 32-byte digest.
+
+    `private` is the name, without a folder, that the file is moved to before it is hashed and unlinked.
+    """
+
+    path: bytes
+    size: int
+    mtime_ns: int
+    exact: bool
+    sha256: bytes
+    private: bytes
+
+
+class PurgeOutcome(StrEnum):
+    """What became of one original."""
+
+    PURGED = "purged"
+    CHANGED = "changed"  # size, mtime or SHA-256 differed: moved back under its own name
+    GONE = "gone"  # was not there any more
+    DENIED = "denied"  # the agent may not move or delete it
+    STRANDED = "stranded"  # differed, but its name was taken meanwhile: kept under the private name
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class PurgeResult:
+    """The agent's word on one item."""
+
+    item: PurgeItem
+    outcome: PurgeOutcome
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a transport can do with a source now. Optional ability is a field here, never a stub method.
+
+    `why_not_purge` is a reason (`not running`, `no shell`, ...) where `purge` is false.
+    """
+
+    scanner: str
+    roads: frozenset[Road]
+    purge: bool = False
+    why_not_purge: str = ""
+    reads_lock: bool = True  # whether FOLDER and FILE reads hold a lock that freezes the generator
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What an operator and a container's labels decided for one source. Ages in ns, patterns as globs."""
+
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    preserve: tuple[str, ...] = ()
+    older_than_ns: int = 24 * 3600 * NS
+    purge: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One generator whose output is pulled, resolved to what is there now.
+
+    `generation` is the container's ID (or another token that changes when the source is made anew). `mount` is the
+    type of the root's mount: `layer`, `volume`, `bind`, `tmpfs`; "" where it does not apply.
+    """
+
+    name: str
+    kind: str
+    transport: str
+    generation: str
+    container: str
+    roots: tuple[bytes, ...]
+    state: str
+    rules: Rules = field(default_factory=Rules)
+    mounts: tuple[str, ...] = ()
+    group: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A container that could have been a source, or a source that could not be resolved, and why it is not one."""
+
+    name: str
+    container: str
+    reason: str
+    hint: str = ""
+    faulty: bool = False  # true: somebody asked for this one, so its absence is an error and not a choice

@@ -1,0 +1,1 @@
+"""How sources are reached. Engines know `base` alone; concrete transports are plugins."""

@@ -1,0 +1,91 @@
+"""The contract that every transport keeps. Engines know nothing else about where files come from."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+from sidecar.models import Capabilities, FileStat, PurgeItem, PurgeResult, Scan, Transfer
+
+
+class Member(Protocol):
+    """One file inside a running read. Its chunks must be consumed, in order, before the next member is asked for."""
+
+    @property
+    def path(self) -> bytes:
+        """Relative to the root, exactly as a scan names it."""
+
+    @property
+    def size(self) -> int:
+        """Bytes announced by the stream."""
+
+    def chunks(self) -> Iterator[memoryview]:
+        """The content. A view is valid only until the next one is taken.
+
+        Raises StreamBroken when the content ends before `size` bytes.
+        """
+
+
+class Reading(Protocol):
+    """A read under way. Iterating gives whole members; a broken stream raises StreamBroken after the last good one.
+
+    When iteration ends without an error the stream was complete to its end mark; that says nothing about files that
+    were asked for and did not come.
+    """
+
+    def __iter__(self) -> Iterator[Member]: ...
+
+    @property
+    def received(self) -> int:
+        """Bytes taken from the wire so far, headers and padding included."""
+
+    @property
+    def problems(self) -> Sequence[tuple[bytes, str]]:
+        """Files that the source reported as unreadable: path and reason."""
+
+
+class TransportAdapter(Protocol):
+    """One source, reached. Made for one generation of it; cheap to make, closed by `close`.
+
+    All paths are relative to the root given. Every method may raise SourceGone (removed or stopped meanwhile),
+    EngineUnreachable, EngineRefused; all are safe to repeat.
+    """
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What can be done now; known after `scan`."""
+
+    async def scan(self, root: bytes) -> Scan:
+        """List everything under `root`. Raises RootMissing. Cancelling leaves nothing behind in the source."""
+
+    async def restat(self, root: bytes, paths: Sequence[bytes]) -> dict[bytes, FileStat]:
+        """Stat again, by name. What is not there any more is missing from the answer."""
+
+    def read(self, root: bytes, transfer: Transfer, on_open: Callable[[Callable[[], None]], None]
+             ) -> AbstractContextManager[Reading]:
+        """Start one bounded read; blocking, for a worker thread. Leaving the context closes it at once.
+
+        `on_open` receives a function that any thread may call to abort the read (it then raises StreamBroken).
+        """
+
+    def purge(self, root: bytes, batches: AsyncIterator[Sequence[PurgeItem]], owner: tuple[int, int]
+              ) -> AsyncIterator[PurgeResult]:
+        """Delete originals as `owner`, each only if it still is what its item says; one answer for each item.
+
+        Batches are pulled one at a time, the next after the results of the last one were delivered. An item without
+        an answer (the container died) is unknown: its intent is settled by `settle_private` later.
+        """
+
+    async def settle_private(self, root: bytes, items: Sequence[tuple[bytes, bytes]], owner: tuple[int, int]
+                             ) -> dict[bytes, str]:
+        """Undo what an interrupted purge left: (path, private name) pairs; moves private files back without replacing.
+
+        Answers path -> `restored` (moved back), `absent` (neither a private file nor a need), `stranded`.
+        """
+
+    async def remove_empty(self, root: bytes, folders: Sequence[bytes], owner: tuple[int, int]) -> list[bytes]:
+        """rmdir the folders that are empty; answers those that went."""
+
+    async def close(self) -> None:
+        """Release connections; idempotent."""
