@@ -73,6 +73,16 @@ class LibraryUnsafe(Refused):
     """The library cannot be trusted now: its marker is gone, it belongs to another state, or cannot be written."""
 
 
+class NameUnusable(MediaSyncError):
+    """One name cannot be stored in the library (unsafe, too long, a file where a folder must be)."""
+
+
+class LibraryFull(MediaSyncError):
+    """No space is left for copies. Nothing partial was kept."""
+
+    transient = True
+
+
 class Locked(Refused):
     """Another process works on the same library or state."""
 

@@ -1,0 +1,90 @@
+"""Who a library belongs to (its marker), who works on it now (its lock), and whether it can be written."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import secrets
+import uuid
+from pathlib import Path
+
+from sidecar.errors import LibraryUnsafe, Locked
+from sidecar.library.disk import why
+from sidecar.library.names import TEMPORARY
+
+OWN_FOLDER = ".media-sync"
+
+
+def read_marker(root: Path) -> str | None:
+    """The id in a library's marker; None when there is none that can be read."""
+    try:
+        value = json.loads((root / OWN_FOLDER / "library.json").read_text(encoding="utf-8"))["id"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return value if isinstance(value, str) and value else None
+
+
+def bind_marker(root: Path, expect: str | None) -> str:
+    found = read_marker(root)
+    if expect is not None:
+        if found is None:
+            raise LibraryUnsafe(f"library {root}: its marker {OWN_FOLDER}/library.json is missing",
+                                hint="mount the disk; to start a new library, use a new --state folder")  # fmt: skip
+        if found != expect:
+            raise LibraryUnsafe(f"library {root} belongs to another state folder",
+                                hint="use the --state folder that goes with it")  # fmt: skip
+        return found
+    if found is not None:
+        return found
+    return _make_marker(root)
+
+
+def _make_marker(root: Path) -> str:
+    library_id = uuid.uuid4().hex
+    own = root / OWN_FOLDER
+    try:
+        os.makedirs(own, exist_ok=True)
+        part = own / "library.json.new"
+        with open(part, "w", encoding="utf-8") as file:
+            json.dump({"id": library_id, "what": "marks this folder as a media-sync library; keep it"}, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, own / "library.json")
+        for folder in (own, root):
+            fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                os.fsync(fd)
+            finally:
+                os.close(fd)
+    except OSError as error:
+        raise _not_writable(root, error) from error
+    return library_id
+
+
+def check_writable(root: Path, root_fd: int) -> None:
+    name = TEMPORARY + b"probe-" + secrets.token_hex(4).encode()
+    try:
+        os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600, dir_fd=root_fd))
+        os.unlink(name, dir_fd=root_fd)
+    except OSError as error:
+        raise _not_writable(root, error) from error
+
+
+def _not_writable(root: Path, error: OSError) -> LibraryUnsafe:
+    hint = "mount it read-write, or check owner and permissions (PUID/PGID in a container)"
+    return LibraryUnsafe(f"library {root} cannot be written: {why(error)}", hint=hint)
+
+
+def take_lock(path: Path, what: str) -> int:
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+    except OSError as error:
+        raise _not_writable(path.parent.parent, error) from error
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(fd)
+        raise Locked(f"{what} is in use by another media-sync process",
+                     hint="wait for it to end, or stop it") from error  # fmt: skip
+    return fd

@@ -1,0 +1,265 @@
+"""Durable, whole-or-absent, no-overwrite storage of bytes under safe names.
+
+A file is staged without a name, flushed, and only then linked to its name; a crash at any instant leaves whole files
+or nothing. An existing name is never replaced. Folders are opened part by part without following links, so nothing
+that a source says can lead a write outside the source's folder.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import secrets
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from sidecar.errors import LibraryUnsafe, NameUnusable
+from sidecar.library.disk import DIR_FLAGS, Folders, digest_of, rename_noreplace, translated, why
+from sidecar.library.marker import OWN_FOLDER, bind_marker, check_writable, read_marker, take_lock
+from sidecar.library.names import TEMPORARY, candidates, split
+from sidecar.models import shown
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """Where a content ended up. `path` is relative to the library; `existed` when the same bytes were there already."""
+
+    path: bytes
+    existed: bool = False
+
+
+class Staged:
+    """Bytes on their way in: an open file without a name (or with a temporary one where the file system needs it)."""
+
+    def __init__(self, fd: int, folder: int, name: bytes | None) -> None:
+        self._fd = fd
+        self._folder = folder
+        self._name = name
+        self.size = 0
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Append. Raises LibraryFull when the disk is."""
+        with translated("the library"):
+            done = os.write(self._fd, data)
+            while done < len(data):  # a short write: disk nearly full, or a signal
+                done += os.write(self._fd, memoryview(data)[done:])
+        self.size += len(data)
+
+    def stamp(self, mtime_ns: int) -> None:
+        """Give the copy the original's mtime, ns since the epoch."""
+        with contextlib.suppress(OSError):  # a mtime that this file system cannot hold is no reason to lose the bytes
+            os.utime(self._fd, ns=(mtime_ns, mtime_ns))
+
+    def flush(self) -> None:
+        """Bytes and mtime on stable storage."""
+        with translated("the library"):
+            os.fsync(self._fd)
+
+    def link_to(self, folder: int, name: bytes) -> None:
+        """Give it its name, never replacing. Raises FileExistsError."""
+        if self._name is None:
+            os.link(f"/proc/self/fd/{self._fd}", name, dst_dir_fd=folder, follow_symlinks=True)
+            return
+        try:
+            os.link(self._name, name, src_dir_fd=self._folder, dst_dir_fd=folder)
+        except FileExistsError:
+            raise
+        except OSError as error:
+            if error.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK):
+                raise
+            rename_noreplace(self._folder, self._name, folder, name)
+            self._name = None
+
+    def close(self) -> None:
+        """Forget it; bytes that got no name are gone. Idempotent."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+            if self._name is not None:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(self._name, dir_fd=self._folder)
+
+
+class Library:
+    """An opened and locked library. Safe to use from several threads for different files."""
+
+    def __init__(self, root: Path, root_fd: int, lock_fd: int, library_id: str) -> None:
+        self.root = root
+        self.id = library_id
+        self._root_fd = root_fd
+        self._lock_fd = lock_fd
+        self._tmpfile = True
+        self._folders = Folders(root_fd)
+
+    @classmethod
+    def open(cls, root: Path, *, expect: str | None) -> Library:
+        """Open the library at `root` for writing.
+
+        `expect` is the library id that the manifest belongs to, None for a new manifest (then an unmarked folder
+        gets a marker). Raises LibraryUnsafe (not writable, marker missing or foreign) and Locked.
+        """
+        try:
+            if expect is None:
+                os.makedirs(root, exist_ok=True)
+            root_fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError as error:
+            hint = "mount the disk, or point --library at it" if expect else "choose a folder that can be written"
+            raise LibraryUnsafe(f"library {root}: {why(error)}", hint=hint) from error
+        lock_fd = -1
+        try:
+            library_id = bind_marker(root, expect)
+            lock_fd = take_lock(root / OWN_FOLDER / "lock", f"library {root}")
+            check_writable(root, root_fd)
+        except BaseException:
+            os.close(root_fd)
+            if lock_fd >= 0:
+                os.close(lock_fd)
+            raise
+        return cls(root, root_fd, lock_fd, library_id)
+
+    def close(self) -> None:
+        """Release folders and the lock; idempotent."""
+        self._folders.close()
+        for fd in (self._root_fd, self._lock_fd):
+            if fd >= 0:
+                os.close(fd)
+        self._root_fd = self._lock_fd = -1
+
+    def check_marker(self) -> None:
+        """Raise LibraryUnsafe unless the marker on disk still is this library's (unmounted, swapped, removed)."""
+        if read_marker(self.root) != self.id:
+            raise LibraryUnsafe(f"library {self.root}: its marker is gone", hint="is the disk still mounted?")
+
+    def inode_of(self, path: bytes = b"") -> tuple[int, int]:
+        """(device, inode) of a place in the library; raises FileNotFoundError."""
+        stat = os.stat(path or b".", dir_fd=self._root_fd, follow_symlinks=False)
+        return stat.st_dev, stat.st_ino
+
+    # -- writing ----------------------------------------------------------------------------------------------------
+
+    def stage(self, source: str) -> Staged:
+        """A place for one file's bytes, without a name, on the file system of the source's folder."""
+        with translated(f"library {self.root}"):
+            folder = self._folders.open(source.encode(), create=True)
+            if self._tmpfile:
+                try:
+                    return Staged(os.open(b".", os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o666, dir_fd=folder),
+                                  folder, None)  # fmt: skip
+                except OSError as error:
+                    if error.errno not in (errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, errno.EINVAL):
+                        raise
+                    self._tmpfile = False
+            name = TEMPORARY + secrets.token_hex(8).encode()
+            flags = os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
+            return Staged(os.open(name, flags, 0o666, dir_fd=folder), folder, name)
+
+    def place(self, staged: Staged, source: str, path: bytes, sha256: bytes, tag: str = "") -> Placed:
+        """Link flushed bytes to `<source>/<path>`, or beside it as `name~<8 hex>.ext` when another content is there.
+
+        `path` is relative, bytes, `/` between parts. `tag` forces that suffix (companions of a file that got one).
+        Call `flush_folders` before relying on it. Raises LibraryUnsafe for a path that cannot be a name here.
+        """
+        return self._place(source, path, sha256, staged.size, staged.link_to, tag)
+
+    def place_link(self, existing: bytes, source: str, path: bytes, sha256: bytes, size: int, tag: str = "") -> Placed:
+        """Like `place`, as another hard link to a copy that is in the library. Raises OSError where links fail."""
+
+        def link(folder: int, name: bytes) -> None:
+            os.link(existing, name, src_dir_fd=self._root_fd, dst_dir_fd=folder, follow_symlinks=False)
+
+        return self._place(source, path, sha256, size, link, tag)
+
+    def _place(self, source: str, path: bytes, sha256: bytes, size: int, link: Callable[[int, bytes], None], tag: str
+               ) -> Placed:  # fmt: skip
+        head, name = split(path)
+        where = source.encode() + (b"/" + head if head else b"")
+        with translated(f"library {self.root}"):
+            folder = self._folders.open(where, create=True)
+            for candidate in candidates(name, sha256, tag):
+                try:
+                    link(folder, candidate)
+                except FileExistsError:
+                    if self._holds(folder, candidate, sha256, size):
+                        self._folders.dirty(where)
+                        return Placed(where + b"/" + candidate, existed=True)
+                    continue
+                self._folders.dirty(where)
+                return Placed(where + b"/" + candidate)
+        raise NameUnusable(f"library {self.root}: no free name for {shown(path)}", hint="look into that folder")
+
+    @staticmethod
+    def _holds(folder: int, name: bytes, sha256: bytes, size: int) -> bool:
+        """Whether a name holds exactly this content; if so it is flushed, for it may stem from a crash."""
+        try:
+            fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
+        except OSError:
+            return False
+        try:
+            if os.fstat(fd).st_size != size or digest_of(fd) != sha256:
+                return False
+            os.fsync(fd)
+            return True
+        finally:
+            os.close(fd)
+
+    def flush(self, staged: Sequence[Staged], pool: ThreadPoolExecutor) -> None:
+        """Bytes of a group on stable storage. Several at once, so that one journal commit serves many."""
+        for _ in pool.map(Staged.flush, staged):
+            pass
+
+    def flush_folders(self) -> None:
+        """Names on stable storage: every folder that gained one since the last call."""
+        with translated(f"library {self.root}"):
+            self._folders.flush()
+
+    # -- reading ----------------------------------------------------------------------------------------------------
+
+    def rehash(self, path: bytes) -> tuple[bytes, int] | None:
+        """SHA-256 and size of a copy, re-read from disk (cached pages are dropped first); None when it is not there."""
+        try:
+            fd = self._open(path)
+        except OSError:
+            return None
+        try:
+            os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+            return digest_of(fd), os.fstat(fd).st_size
+        except OSError:  # an unreadable copy is no copy
+            return None
+        finally:
+            os.close(fd)
+
+    def size_of(self, path: bytes) -> int | None:
+        """Size in bytes of a copy, None when it is not there."""
+        try:
+            fd = self._open(path)
+        except OSError:
+            return None
+        try:
+            return os.fstat(fd).st_size
+        finally:
+            os.close(fd)
+
+    def _open(self, path: bytes) -> int:
+        head, name = split(path)
+        folder = self._folders.open(head, create=False)
+        return os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
+
+    def sweep(self) -> int:
+        """Remove temporary names that a crash left; answers how many. The lock makes sure that nobody uses them."""
+        removed = 0
+        for source in os.listdir(self._root_fd):
+            try:
+                folder = os.open(source, DIR_FLAGS, dir_fd=self._root_fd)
+            except OSError:
+                continue
+            try:
+                for name in os.listdir(folder):
+                    if os.fsencode(name).startswith(TEMPORARY):
+                        os.unlink(name, dir_fd=folder)
+                        removed += 1
+            finally:
+                os.close(folder)
+        return removed
