@@ -1,0 +1,6 @@
+"""The record of every file ever seen, keyed by content hash."""
+
+from sidecar.manifest.rows import Item, JobRow, Known, NewFile, OpenPurge, SourceKey, SourceTotals, Waiting
+from sidecar.manifest.store import Manifest
+
+__all__ = ["Item", "JobRow", "Known", "Manifest", "NewFile", "OpenPurge", "SourceKey", "SourceTotals", "Waiting"]

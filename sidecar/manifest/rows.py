@@ -1,0 +1,115 @@
+"""Values that go into the manifest and come out of it. Times in ns since the epoch, sizes in bytes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sidecar.models import FileStat
+
+
+@dataclass(frozen=True, slots=True)
+class SourceKey:
+    """A source in its present generation, as the manifest numbers them."""
+
+    source_id: int
+    generation_id: int
+    name: str
+    is_new_generation: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A file whose original was there at the last look. `library_path` is relative to the library."""
+
+    file_id: int
+    size: int
+    mtime_ns: int
+    inode: int
+    exact: bool
+    generation_id: int
+    hash: bytes
+    library_path: bytes
+    stored_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A file that was not settled at the last look.
+
+    `since_ns`: when this same stat was first seen, by the source's clock. `fetched`: its bytes were read once and
+    found without their end, so reading them again before anything changes is of no use.
+    """
+
+    size: int
+    mtime_ns: int
+    inode: int
+    since_ns: int
+    fetched: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class NewFile:
+    """One stored file to record. `incomplete` says what is missing from it, None when it is whole."""
+
+    stat: FileStat
+    hash: bytes
+    library_path: bytes
+    kind: str
+    incomplete: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OpenPurge:
+    """A purge whose outcome was never recorded: the run that intended it was interrupted."""
+
+    purge_id: int
+    file_id: int
+    path: bytes
+    private: bytes
+    uid: int
+    gid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One line of `list`: a file that is, or was, in a source, and its copy."""
+
+    file_id: int
+    hash: bytes
+    source: str
+    path: bytes
+    library_path: bytes
+    size: int
+    mtime_ns: int
+    state: str
+    kind: str
+    incomplete: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class JobRow:
+    """One past or running job. `ok` is None while it runs, and for ever when it was killed."""
+
+    id: str
+    action: str
+    cause: str
+    started_ns: int
+    ended_ns: int | None
+    ok: bool | None
+    report: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class SourceTotals:
+    """What the manifest holds of one source."""
+
+    name: str
+    kind: str
+    transport: str
+    container: str
+    stored: int
+    purged: int
+    vanished: int
+    waiting: int
+    bytes: int

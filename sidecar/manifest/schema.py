@@ -1,0 +1,73 @@
+"""The manifest's tables. Each migration and its record are one transaction; migrations are only ever appended."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from sidecar.errors import ManifestDamaged
+
+# Times are ns since the epoch, sizes bytes, paths bytes relative to their root, library paths relative to the library.
+# files.state: stored (the original was there at the last look), vanished, replaced (other content under its name),
+# purged. A row is never removed: the manifest records every file ever seen.
+_MIGRATIONS = (
+    """
+    CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+
+    CREATE TABLE sources (
+        id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, kind TEXT NOT NULL, transport TEXT NOT NULL
+    ) STRICT;
+
+    CREATE TABLE generations (
+        id INTEGER PRIMARY KEY, source_id INTEGER NOT NULL REFERENCES sources, token TEXT NOT NULL,
+        container TEXT NOT NULL, first_seen_ns INTEGER NOT NULL, UNIQUE (source_id, token)
+    ) STRICT;
+
+    CREATE TABLE contents (
+        hash BLOB PRIMARY KEY CHECK (length(hash) = 32), size INTEGER NOT NULL, kind TEXT NOT NULL,
+        incomplete TEXT, library_path BLOB NOT NULL, stored_ns INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE files (
+        id INTEGER PRIMARY KEY, source_id INTEGER NOT NULL REFERENCES sources, root BLOB NOT NULL, path BLOB NOT NULL,
+        size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, inode INTEGER NOT NULL, exact INTEGER NOT NULL,
+        generation_id INTEGER NOT NULL REFERENCES generations, hash BLOB NOT NULL REFERENCES contents,
+        library_path BLOB NOT NULL, state TEXT NOT NULL CHECK (state IN ('stored', 'vanished', 'replaced', 'purged')),
+        stored_ns INTEGER NOT NULL, ended_ns INTEGER
+    ) STRICT;
+    CREATE UNIQUE INDEX files_here ON files (source_id, root, path) WHERE state = 'stored';
+    CREATE INDEX files_hash ON files (hash);
+
+    CREATE TABLE waiting (
+        source_id INTEGER NOT NULL REFERENCES sources, root BLOB NOT NULL, path BLOB NOT NULL,
+        size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, inode INTEGER NOT NULL,
+        since_ns INTEGER NOT NULL, fetched INTEGER NOT NULL, reason TEXT NOT NULL,
+        PRIMARY KEY (source_id, root, path)
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE purges (
+        id INTEGER PRIMARY KEY, job TEXT NOT NULL, file_id INTEGER NOT NULL REFERENCES files, private BLOB NOT NULL,
+        generation_id INTEGER NOT NULL REFERENCES generations, uid INTEGER NOT NULL, gid INTEGER NOT NULL,
+        intended_ns INTEGER NOT NULL, outcome TEXT, detail TEXT NOT NULL DEFAULT '', ended_ns INTEGER
+    ) STRICT;
+    CREATE INDEX purges_open ON purges (file_id) WHERE outcome IS NULL;
+
+    CREATE TABLE jobs (
+        id TEXT PRIMARY KEY, action TEXT NOT NULL, cause TEXT NOT NULL, started_ns INTEGER NOT NULL,
+        ended_ns INTEGER, ok INTEGER, report TEXT
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX jobs_started ON jobs (started_ns);
+    """,
+)
+
+VERSION = len(_MIGRATIONS)
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Bring the schema up to date. Raises ManifestDamaged when it is from a newer program."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version > VERSION:
+        raise ManifestDamaged(f"the manifest has schema {version}, this program knows {VERSION}",
+                              hint="use the newer media-sync again")  # fmt: skip
+    for number, script in enumerate(_MIGRATIONS[version:], version + 1):
+        # executescript commits what is open before it starts, so the transaction is part of the script
+        connection.executescript(f"BEGIN IMMEDIATE;\n{script}\nPRAGMA user_version = {number};\nCOMMIT;")

@@ -1,0 +1,318 @@
+"""The manifest: one SQLite file, one writer, `synchronous=FULL`. The only SQL for SQLite outside the schema."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from sidecar.errors import LibraryFull, LibraryUnsafe, ManifestDamaged
+from sidecar.manifest.rows import Item, JobRow, Known, NewFile, OpenPurge, SourceKey, SourceTotals, Waiting
+from sidecar.manifest.schema import migrate
+from sidecar.models import FileStat, PurgeOutcome, Source
+
+FILE_NAME = "manifest.sqlite3"
+JOBS_KEPT = 1000
+
+
+class Manifest:
+    """The open manifest. Safe to call from several threads; each writing call is one committed transaction."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._db = connection
+        self._mutex = threading.RLock()
+
+    @classmethod
+    def open(cls, state: Path) -> Manifest:
+        """Open or create `state/manifest.sqlite3`.
+
+        Raises LibraryUnsafe when the folder cannot be written, ManifestDamaged when the file is not a sound manifest.
+        """
+        path = state / FILE_NAME
+        try:
+            os.makedirs(state, exist_ok=True)
+            fresh = not path.exists()
+            db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
+        except (OSError, sqlite3.OperationalError) as error:
+            raise LibraryUnsafe(f"state {state} cannot be used: {error}",
+                                hint="choose a folder that can be written") from error  # fmt: skip
+        try:
+            db.execute("PRAGMA journal_mode = WAL")
+            db.execute("PRAGMA synchronous = FULL")
+            db.execute("PRAGMA foreign_keys = ON")
+            if not fresh:
+                _check(db)
+            migrate(db)
+        except sqlite3.OperationalError as error:
+            db.close()
+            raise LibraryUnsafe(f"state {state} cannot be written: {error}",
+                                hint="check owner, permissions and free space") from error  # fmt: skip
+        except sqlite3.DatabaseError as error:
+            db.close()
+            raise ManifestDamaged(f"the manifest {path} is damaged: {error}",
+                                  hint="keep that file, restore a copy of it or start with a new --state "
+                                       "folder") from error  # fmt: skip
+        except ManifestDamaged:
+            db.close()
+            raise
+        if fresh:
+            fsync_folder(state)
+        return cls(db)
+
+    def close(self) -> None:
+        """Close the file; idempotent."""
+        with self._mutex:
+            self._db.close()
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with self._mutex:
+            try:
+                self._db.execute("BEGIN IMMEDIATE")
+                try:
+                    yield self._db
+                except BaseException:
+                    self._db.execute("ROLLBACK")
+                    raise
+                self._db.execute("COMMIT")
+            except sqlite3.OperationalError as error:
+                if "full" in str(error):
+                    raise LibraryFull("the state folder is full", hint="free space there") from error
+                raise LibraryUnsafe(
+                    f"the manifest cannot be written: {error}", hint="check the state folder"
+                ) from error
+            except sqlite3.IntegrityError:
+                raise
+            except sqlite3.DatabaseError as error:
+                raise ManifestDamaged(f"the manifest is damaged: {error}", hint="keep it and restore a copy") from error
+
+    def _read(self, sql: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        with self._mutex:
+            return self._db.execute(sql, values).fetchall()
+
+    # -- library and sources ----------------------------------------------------------------------------------------
+
+    def library_id(self) -> str | None:
+        """The id of the library that this manifest describes; None before its first use."""
+        rows = self._read("SELECT value FROM meta WHERE key = 'library_id'")
+        return str(rows[0][0]) if rows else None
+
+    def bind_library(self, library_id: str) -> None:
+        """Remember the library; a manifest never changes to another."""
+        with self._transaction() as db:
+            db.execute("INSERT INTO meta VALUES ('library_id', ?) ON CONFLICT DO NOTHING", (library_id,))
+
+    def enter(self, source: Source, now_ns: int) -> SourceKey:
+        """The source and its present generation, recorded when they are new."""
+        with self._transaction() as db:
+            db.execute(
+                "INSERT INTO sources (name, kind, transport) VALUES (?, ?, ?) "
+                "ON CONFLICT (name) DO UPDATE SET kind = excluded.kind, transport = excluded.transport",
+                (source.name, source.kind, source.transport),
+            )
+            (source_id,) = db.execute("SELECT id FROM sources WHERE name = ?", (source.name,)).fetchone()
+            made = db.execute(
+                "INSERT INTO generations (source_id, token, container, first_seen_ns) VALUES (?, ?, ?, ?) "
+                "ON CONFLICT DO NOTHING",
+                (source_id, source.generation, source.container, now_ns),
+            ).rowcount
+            (generation_id,) = db.execute(
+                "SELECT id FROM generations WHERE source_id = ? AND token = ?", (source_id, source.generation)
+            ).fetchone()
+        return SourceKey(source_id, generation_id, source.name, made > 0)
+
+    # -- what is known of a root ------------------------------------------------------------------------------------
+
+    def known(self, key: SourceKey, root: bytes) -> dict[bytes, Known]:
+        """Every file of the root whose original was there at the last look, by path."""
+        rows = self._read(
+            "SELECT path, id, size, mtime_ns, inode, exact, generation_id, hash, library_path, stored_ns "
+            "FROM files WHERE source_id = ? AND root = ? AND state = 'stored'",
+            (key.source_id, root),
+        )
+        return {r[0]: Known(r[1], r[2], r[3], r[4], bool(r[5]), *r[6:]) for r in rows}
+
+    def waiting(self, key: SourceKey, root: bytes) -> dict[bytes, Waiting]:
+        """What was not settled at the last look, by path."""
+        rows = self._read(
+            "SELECT path, size, mtime_ns, inode, since_ns, fetched, reason FROM waiting "
+            "WHERE source_id = ? AND root = ?",
+            (key.source_id, root),
+        )
+        return {r[0]: Waiting(*r[1:5], bool(r[5]), r[6]) for r in rows}
+
+    def set_waiting(self, key: SourceKey, root: bytes, waiting: dict[bytes, Waiting]) -> None:
+        """Replace what waits in a root."""
+        with self._transaction() as db:
+            db.execute("DELETE FROM waiting WHERE source_id = ? AND root = ?", (key.source_id, root))
+            db.executemany(
+                "INSERT INTO waiting VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    (key.source_id, root, path, w.size, w.mtime_ns, w.inode, w.since_ns, w.fetched, w.reason)
+                    for path, w in waiting.items()
+                ),
+            )
+
+    def confirm(
+        self, key: SourceKey, seen: Iterable[tuple[int, FileStat]], now_ns: int, vanished: Iterable[int]
+    ) -> None:
+        """Record one look at a root: files seen unchanged in this generation, and files that are not there any more."""
+        with self._transaction() as db:
+            db.executemany(
+                "UPDATE files SET generation_id = ?, inode = ?, mtime_ns = ?, exact = ? WHERE id = ?",
+                ((key.generation_id, s.inode, s.mtime_ns, s.exact, file_id) for file_id, s in seen),
+            )
+            db.executemany(
+                "UPDATE files SET state = 'vanished', ended_ns = ? WHERE id = ? AND state = 'stored'",
+                ((now_ns, file_id) for file_id in vanished),
+            )
+
+    def copy_of(self, sha256: bytes) -> tuple[bytes, int] | None:
+        """Library path and size of a content that is stored; None when it is not."""
+        rows = self._read("SELECT library_path, size FROM contents WHERE hash = ?", (sha256,))
+        return (rows[0][0], rows[0][1]) if rows else None
+
+    def record(self, key: SourceKey, root: bytes, files: Sequence[NewFile], now_ns: int) -> None:
+        """Commit a group of stored files. Their copies and folder entries must be on stable storage already."""
+        with self._transaction() as db:
+            for f in files:
+                db.execute(
+                    "INSERT INTO contents VALUES (?, ?, ?, ?, ?, ?) "
+                    "ON CONFLICT (hash) DO UPDATE SET library_path = excluded.library_path",
+                    (f.hash, f.stat.size, f.kind, f.incomplete, f.library_path, now_ns),
+                )
+                db.execute(
+                    "UPDATE files SET state = 'replaced', ended_ns = ? "
+                    "WHERE source_id = ? AND root = ? AND path = ? AND state = 'stored'",
+                    (now_ns, key.source_id, root, f.stat.path),
+                )
+                db.execute(
+                    "INSERT INTO files (source_id, root, path, size, mtime_ns, inode, exact, generation_id, hash, "
+                    "library_path, state, stored_ns) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'stored', ?)",
+                    (key.source_id, root, f.stat.path, f.stat.size, f.stat.mtime_ns, f.stat.inode, f.stat.exact,
+                     key.generation_id, f.hash, f.library_path, now_ns),
+                )  # fmt: skip
+                db.execute(
+                    "DELETE FROM waiting WHERE source_id = ? AND root = ? AND path = ?",
+                    (key.source_id, root, f.stat.path),
+                )
+
+    # -- purging ----------------------------------------------------------------------------------------------------
+
+    def intend(self, key: SourceKey, job: str, items: Sequence[tuple[int, bytes]], owner: tuple[int, int], now_ns: int
+               ) -> None:  # fmt: skip
+        """Record, before anything is touched, which originals are about to go: (file id, private name) each."""
+        with self._transaction() as db:
+            db.executemany(
+                "INSERT INTO purges (job, file_id, private, generation_id, uid, gid, intended_ns) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?)",
+                ((job, file_id, private, key.generation_id, *owner, now_ns) for file_id, private in items),
+            )
+
+    def conclude(self, job: str, outcomes: Sequence[tuple[int, PurgeOutcome, str]], now_ns: int) -> None:
+        """Record what became of intended purges: (file id, outcome, detail) each."""
+        with self._transaction() as db:
+            for file_id, outcome, detail in outcomes:
+                db.execute(
+                    "UPDATE purges SET outcome = ?, detail = ?, ended_ns = ? "
+                    "WHERE file_id = ? AND job = ? AND outcome IS NULL",
+                    (outcome.value, detail, now_ns, file_id, job),
+                )
+                state = {PurgeOutcome.PURGED: "purged", PurgeOutcome.GONE: "vanished"}.get(outcome)
+                if state is not None:
+                    db.execute(
+                        "UPDATE files SET state = ?, ended_ns = ? WHERE id = ? AND state = 'stored'",
+                        (state, now_ns, file_id),
+                    )
+
+    def open_purges(self, key: SourceKey, root: bytes) -> list[OpenPurge]:
+        """Intents without an outcome, of this source's present generation."""
+        rows = self._read(
+            "SELECT p.id, p.file_id, f.path, p.private, p.uid, p.gid FROM purges p JOIN files f ON f.id = p.file_id "
+            "WHERE p.outcome IS NULL AND f.source_id = ? AND f.root = ?",
+            (key.source_id, root),
+        )
+        return [OpenPurge(*r) for r in rows]
+
+    def settle(self, outcomes: Sequence[tuple[OpenPurge, str]], now_ns: int) -> None:
+        """Close interrupted intents. `absent` means that the original went: the run died before it could say so."""
+        with self._transaction() as db:
+            for intent, outcome in outcomes:
+                db.execute(
+                    "UPDATE purges SET outcome = ?, detail = 'settled later', ended_ns = ? WHERE id = ?",
+                    (outcome, now_ns, intent.purge_id),
+                )
+                if outcome == "purged":
+                    db.execute(
+                        "UPDATE files SET state = 'purged', ended_ns = ? WHERE id = ? AND state = 'stored'",
+                        (now_ns, intent.file_id),
+                    )
+
+    # -- jobs and reports -------------------------------------------------------------------------------------------
+
+    def start_job(self, job: str, action: str, cause: str, now_ns: int) -> None:
+        """Record that a job began; old ones beyond the newest thousand are dropped."""
+        with self._transaction() as db:
+            db.execute(
+                "INSERT INTO jobs (id, action, cause, started_ns) VALUES (?, ?, ?, ?)", (job, action, cause, now_ns)
+            )
+            db.execute(
+                "DELETE FROM jobs WHERE id IN (SELECT id FROM jobs ORDER BY started_ns DESC LIMIT -1 OFFSET ?)",
+                (JOBS_KEPT,),
+            )
+
+    def end_job(self, job: str, ok: bool, report: str, now_ns: int) -> None:
+        """Record how a job ended."""
+        with self._transaction() as db:
+            db.execute("UPDATE jobs SET ended_ns = ?, ok = ?, report = ? WHERE id = ?", (now_ns, ok, report, job))
+
+    def jobs(self, limit: int = 20) -> list[JobRow]:
+        """The newest jobs first."""
+        rows = self._read(
+            "SELECT id, action, cause, started_ns, ended_ns, ok, report FROM jobs ORDER BY started_ns DESC LIMIT ?",
+            (limit,),
+        )
+        return [JobRow(*r[:5], None if r[5] is None else bool(r[5]), r[6]) for r in rows]
+
+    def totals(self) -> list[SourceTotals]:
+        """Per source: files by state and bytes whose copies are kept, by name."""
+        rows = self._read(
+            """
+            SELECT s.name, s.kind, s.transport,
+                   (SELECT container FROM generations g WHERE g.source_id = s.id ORDER BY g.id DESC LIMIT 1),
+                   count(*) FILTER (WHERE f.state = 'stored'), count(*) FILTER (WHERE f.state = 'purged'),
+                   count(*) FILTER (WHERE f.state IN ('vanished', 'replaced')),
+                   (SELECT count(*) FROM waiting w WHERE w.source_id = s.id), coalesce(sum(f.size), 0)
+            FROM sources s LEFT JOIN files f ON f.source_id = s.id GROUP BY s.id ORDER BY s.name
+            """
+        )
+        return [SourceTotals(*r) for r in rows]
+
+    def items(self, *, source: str | None = None, limit: int = 100, before: int | None = None) -> list[Item]:
+        """Files, newest record first, ids below `before`. Ask for one more than a page to know if there is another."""
+        rows = self._read(
+            "SELECT f.id, f.hash, s.name, f.path, f.library_path, f.size, f.mtime_ns, f.state, c.kind, c.incomplete "
+            "FROM files f JOIN sources s ON s.id = f.source_id JOIN contents c ON c.hash = f.hash "
+            "WHERE (?1 IS NULL OR s.name = ?1) AND (?2 IS NULL OR f.id < ?2) ORDER BY f.id DESC LIMIT ?3",
+            (source, before, limit),
+        )
+        return [Item(*r) for r in rows]
+
+
+def _check(db: sqlite3.Connection) -> None:
+    (verdict,) = db.execute("PRAGMA quick_check(1)").fetchone()
+    if verdict != "ok":
+        raise sqlite3.DatabaseError(verdict)
+
+
+def fsync_folder(folder: Path) -> None:
+    """Make a new name in a folder durable."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
