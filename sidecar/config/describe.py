@@ -1,0 +1,123 @@
+"""Every setting by name: for the loader, `.env.example`, the README's table and `config show`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from sidecar.config import units
+from sidecar.config.model import Settings, Shown, SourceSettings, redacted
+
+PREFIX = "MEDIA_SYNC_"
+DEFAULT = "default"
+ANY_SOURCE = "<name>"  # stands for a source's name in keys
+
+Key = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting. `default` is text as a user would write it, "" where unset; `env` lacks the `_FILE` of its twin."""
+
+    key: str
+    env: str
+    default: str
+    description: str
+    secret: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """Settings, and where each value came from: key path -> `command line`, a variable, a file with its line.
+
+    Keys that are not in `origins` have their default. `file` is the YAML that was read, if any.
+    """
+
+    settings: Settings
+    origins: Mapping[str, str]
+    file: str | None = None
+
+    def origin(self, key: str) -> str:
+        """Where the value of `key` came from."""
+        return self.origins.get(key, DEFAULT)
+
+
+@dataclass(frozen=True, slots=True)
+class ShownValue:
+    """One line of `config show`; secrets are redacted."""
+
+    key: str
+    value: str
+    origin: str
+
+
+def fields() -> Mapping[Key, FieldInfo]:
+    """Every leaf of the model by key path, sources under ANY_SOURCE."""
+    return _FIELDS
+
+
+def every_setting() -> Iterator[Setting]:
+    """All settings, in the order of the model."""
+    for key, info in _FIELDS.items():
+        name = "__".join(part.upper() for part in key)
+        yield Setting(
+            key=".".join(key),
+            env=PREFIX + name.replace("<NAME>", "NAME"),
+            default=_text(info, info.get_default(call_default_factory=False)),
+            description=info.description or "",
+            secret=is_secret(info),
+        )
+
+
+def shown_values(loaded: Loaded) -> list[ShownValue]:
+    """Every value in force, with its origin; sources only with what they set."""
+    lines = []
+    for key, info in _FIELDS.items():
+        if key[0] != "sources":
+            lines.append(_shown(loaded, key, info))
+    for name, source in loaded.settings.sources.items():
+        for key, info in _FIELDS.items():
+            path = ("sources", name, key[-1])
+            if key[0] == "sources" and (".".join(path) in loaded.origins or getattr(source, key[-1]) != info.default):
+                lines.append(_shown(loaded, path, info))
+    return lines
+
+
+def is_secret(info: FieldInfo) -> bool:
+    """Whether a field's value must not be shown in full."""
+    extra = info.json_schema_extra
+    return isinstance(extra, dict) and bool(extra.get("secret"))
+
+
+def _shown(loaded: Loaded, path: Key, info: FieldInfo) -> ShownValue:
+    value: Any = loaded.settings
+    for part in path:
+        value = value[part] if isinstance(value, dict) else getattr(value, part)
+    text = _text(info, value)
+    key = ".".join(path)
+    return ShownValue(key, redacted(text) if is_secret(info) else text, loaded.origin(key))
+
+
+def _text(info: FieldInfo, value: Any) -> str:
+    for note in info.metadata:
+        if isinstance(note, Shown):
+            return note.text(value)
+    return units.show(value)
+
+
+def _walk(model: type[BaseModel], at: Key = ()) -> Iterator[tuple[Key, FieldInfo]]:
+    for name, info in model.model_fields.items():
+        if name == "sources":
+            yield from _walk(SourceSettings, (*at, name, ANY_SOURCE))
+        elif isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel):
+            yield from _walk(info.annotation, (*at, name))
+        else:
+            yield (*at, name), info
+
+
+_FIELDS: Mapping[Key, FieldInfo] = MappingProxyType(dict(_walk(Settings)))

@@ -1,0 +1,265 @@
+"""The settings: every key, its default, and the sentence that explains it in `.env.example` and the README.
+
+Lengths of time are stored as int ns, sizes as int bytes. All models are frozen and know no layer: `load` feeds them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from sidecar.config import units
+from sidecar.config.units import DAY, MINUTE, Percent, Wrong, quoted
+from sidecar.models import NS
+from sidecar.patterns import matches
+
+KINDS = ("comfyui", "forge", "a1111", "custom")
+TYPES = ("images", "video", "audio", "companions")
+TARGETS = ("container", "service", "label")  # a source names what it stands for by exactly one of these
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
+_CONTAINER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+_HOST_HINT = "write it like unix:///var/run/docker.sock, tcp://host:2376 or ssh://user@host"
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """How a field's stored value is written as text; carried in the field's annotation."""
+
+    text: Callable[[Any], str]
+
+
+def source_name(value: object) -> str:
+    """A source's name in lower case, so that two names never differ by case alone on a disk that ignores it."""
+    text = str(value).strip().lower()
+    if not _NAME.fullmatch(text):
+        raise Wrong(f"{quoted(value)} cannot name a source",
+                    "use 1 to 63 of a-z 0-9 . _ - and begin with a letter or digit")  # fmt: skip
+    return text
+
+
+def root_path(value: str) -> str:
+    """An absolute, normal path of a folder inside a container; `/` and what climbs are refused."""
+    parts = value.split("/")
+    if not value.startswith("/") or "\0" in value:
+        raise Wrong(f"{quoted(value)} is not an absolute path", "write the folder's full path in the container")
+    if ".." in parts:
+        raise Wrong(f"{quoted(value)} climbs with ..", "write the folder's full path in the container")
+    normal = [part for part in parts if part not in ("", ".")]
+    if not normal or normal[0] in ("proc", "sys", "dev"):
+        raise Wrong(f"{quoted(value)} cannot be an output folder", "name the folder that holds the images")
+    if normal[-1] == "temp":
+        raise Wrong(f"{quoted(value)} is a folder for temporary files, never output", "name the output folder")
+    return "/" + "/".join(normal)
+
+
+def _root_paths(value: object) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(root_path(path) for path in units.parse_list(value)))
+
+
+def _container(value: object) -> str:
+    text = units.parse_text(value).removeprefix("/")
+    project, _, name = text.rpartition("/")
+    if not _CONTAINER.fullmatch(name) or not (project == "" or _CONTAINER.fullmatch(project)):
+        raise Wrong(f"{quoted(value)} cannot be a container", "name a container, an ID, a service or project/service")
+    return text
+
+
+def engine_url(value: object) -> str:
+    """The address of an engine: unix, tcp, http, https or ssh."""
+    text = units.parse_text(value)
+    try:
+        parts = urlsplit(text)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        raise Wrong(f"{quoted(redacted(text))} is not an engine's address", _HOST_HINT) from None
+    if text.startswith("/"):
+        raise Wrong(f"{quoted(text)} is a path, not an engine's address", f"write unix://{text}")
+    named = parts.path.startswith("/") if parts.scheme == "unix" else host
+    if parts.scheme not in ("unix", "tcp", "http", "https", "ssh") or not named:
+        raise Wrong(f"{quoted(redacted(text))} is not an engine's address", _HOST_HINT)
+    return text
+
+
+def redacted(value: str) -> str:
+    """A secret as it may be shown: an address without its password, anything else as `***`."""
+    if "://" not in value:
+        return "***" if value else ""
+    scheme, _, rest = value.partition("://")
+    login, at, host = rest.rpartition("@")
+    user, colon, _ = login.partition(":")
+    return f"{scheme}://{user}{':***' if colon else ''}{at}{host}"
+
+
+def globs(value: object) -> tuple[str, ...]:
+    """Globs that sidecar.patterns can match with."""
+    found = units.parse_list(value)
+    for glob in found:
+        try:
+            matches(b"", (glob,))
+        except (re.error, UnicodeError):
+            raise Wrong(f"{quoted(glob)} is not a glob", "write it like *.png or previews/**") from None
+    return found
+
+
+_optional_duration = units.optional(units.parse_duration)
+
+Duration = Annotated[int, BeforeValidator(units.parse_duration), Shown(units.format_duration)]
+MaybeDuration = Annotated[
+    int | None,
+    BeforeValidator(_optional_duration),
+    Shown(lambda ns: "" if ns is None else units.format_duration(ns)),
+]
+Size = Annotated[int, BeforeValidator(units.parse_size), Shown(units.format_size)]
+Switch = Annotated[bool, BeforeValidator(units.parse_switch)]
+Globs = Annotated[tuple[str, ...], BeforeValidator(globs)]
+Roots = Annotated[tuple[str, ...], BeforeValidator(_root_paths)]
+Folder = Annotated[Path, BeforeValidator(lambda value: Path(units.parse_text(str(value))))]
+Text = Annotated[str | None, BeforeValidator(units.optional(units.parse_text))]
+
+
+class Section(BaseModel):
+    """A group of settings. Nothing in it can be changed, and unknown keys are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class LogSettings(Section):
+    """What is logged, and how."""
+
+    level: Annotated[
+        Literal["debug", "info", "warning", "error"], BeforeValidator(units.choice("debug", "info", "warning", "error"))
+    ] = Field("info", description="Least important lines that are logged: debug, info, warning or error.")
+    format: Annotated[Literal["auto", "text", "json"], BeforeValidator(units.choice("auto", "text", "json"))] = Field(
+        "auto", description="How log lines look: text, json, or auto (text on a terminal, json elsewhere)."
+    )
+
+
+class SyncSettings(Section):
+    """How files are pulled."""
+
+    settle: Duration = Field(2 * NS, description="How long a file must stay unchanged before it is pulled.")
+    settle_incomplete: Duration = Field(
+        10 * MINUTE, description="After this long without change, a file that lacks its format's end is pulled anyway."
+    )
+    max_freeze: Duration = Field(
+        NS // 4, description="Longest time that one read may hold the engine's lock on a generator's container."
+    )
+    parallel: Annotated[int, BeforeValidator(units.whole(1, 64))] = Field(
+        2, description="How many reads run at the same time."
+    )
+    include: Globs = Field((), description="Pull only files that match one of these globs (; between several).")
+    exclude: Globs = Field((), description="Never pull files that match one of these globs (; between several).")
+    stall_timeout: Duration = Field(10 * NS, description="A read that delivers nothing for this long is cut off.")
+    group_files: Annotated[int, BeforeValidator(units.whole(1, 100_000))] = Field(
+        256, description="Most files that are committed to disk and manifest together."
+    )
+    group_bytes: Size = Field(64 * 2**20, description="Most bytes that are committed to disk and manifest together.")
+
+
+class PurgeSettings(Section):
+    """When originals may be deleted."""
+
+    enabled: Switch = Field(False, description="Whether `run` and `serve` purge after syncing.")
+    older_than: Duration = Field(DAY, description="Only originals at least this old are deleted.")
+    min_stored: Duration = Field(0, description="Only originals stored in the library for at least this long go.")
+    keep_newest: Annotated[int, BeforeValidator(units.whole(0, 1_000_000))] = Field(
+        1, description="How many of the highest numbers of each folder and prefix stay, so that counters go on."
+    )
+    max_delete: Annotated[int | Percent | None, BeforeValidator(units.optional(units.parse_limit))] = Field(
+        None, description="Refuse a purge of more files than this count or percentage (500, 50%); unset is no limit."
+    )
+    preserve: Globs = Field((), description="Never delete originals that match one of these globs (; between several).")
+    remove_empty_dated: Switch = Field(False, description="Whether emptied folders named for a past date are removed.")
+    types: Annotated[
+        tuple[Literal["images", "video", "audio", "companions"], ...], BeforeValidator(units.choices(*TYPES))
+    ] = Field(("images", "video", "audio", "companions"), description="Media types that may be deleted.")
+
+
+class DockerSettings(Section):
+    """How the engine is used."""
+
+    pull_only: Switch = Field(
+        False, description="Never POST to the engine: no agent, no purge, for proxies that allow reading alone."
+    )
+    labels: Switch = Field(True, description="Whether containers labelled media-sync.enable=true become sources.")
+    timeout: Duration = Field(10 * NS, description="How long one answer of the engine may take.")
+
+
+class ScheduleSettings(Section):
+    """When `serve` works."""
+
+    every: MaybeDuration = Field(None, description="How long `serve` waits from one pass to the next, like 30s.")
+
+
+class SourceSettings(Section):
+    """One source that the operator named. Exactly one of container, service and label says which container it is."""
+
+    container: Annotated[str | None, BeforeValidator(units.optional(_container))] = Field(
+        None, description="The container's name, its ID, its compose service or project/service."
+    )
+    service: Annotated[str | None, BeforeValidator(units.optional(_container))] = Field(
+        None, description="The compose service, or project/service."
+    )
+    label: Text = Field(None, description="A label that the container has, as key or key=value.")
+    kind: Annotated[
+        Literal["comfyui", "forge", "a1111", "custom"] | None, BeforeValidator(units.optional(units.choice(*KINDS)))
+    ] = Field(None, description="What runs in it: comfyui, forge, a1111 or custom; unset is guessed.")
+    path: Roots = Field((), description="The output folders in the container (; between several); unset is detected.")
+    include: Globs = Field((), description="Pull only these globs, in place of sync.include.")
+    exclude: Globs = Field((), description="Never pull these globs, besides sync.exclude.")
+    preserve: Globs = Field((), description="Never delete originals that match these globs, besides purge.preserve.")
+    older_than: MaybeDuration = Field(None, description="Least age of what is deleted, in place of purge.older_than.")
+    purge: Switch = Field(True, description="Whether this source may be purged at all.")
+    group: Annotated[str, BeforeValidator(lambda value: source_name(value) if value != "" else "")] = Field(
+        "", description="A name that sources shown together have in common."
+    )
+    user: Text = Field(None, description="User, or uid:gid, that the agent runs as in place of the root's owner.")
+    enabled: Switch = Field(True, description="Whether this source is used.")
+
+    @model_validator(mode="after")
+    def _one_target(self) -> SourceSettings:
+        named = [key for key in TARGETS if getattr(self, key)]
+        if not named:
+            raise Wrong("names no container", "add container:, service: or label:")
+        if len(named) > 1:
+            raise Wrong(f"has {' and '.join(named)} at once", f"keep one of {', '.join(TARGETS)}")
+        return self
+
+
+class Settings(BaseSettings):
+    """Everything that can be set. Made by `load`; constructing it by hand reads no environment."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="forbid", validate_default=False)
+
+    library: Folder = Field(Path("/library"), description="Folder that the files end up in.")
+    state: Folder = Field(Path("/state"), description="Folder for the manifest and other state.")
+    host: Annotated[str | None, BeforeValidator(units.optional(engine_url))] = Field(
+        None,
+        description="Docker Engine's address; unset follows DOCKER_HOST, the docker context, then the default sockets.",
+        json_schema_extra={"secret": True},
+    )
+    log: LogSettings = Field(default_factory=LogSettings)
+    sync: SyncSettings = Field(default_factory=SyncSettings)
+    purge: PurgeSettings = Field(default_factory=PurgeSettings)
+    docker: DockerSettings = Field(default_factory=DockerSettings)
+    schedule: ScheduleSettings = Field(default_factory=ScheduleSettings)
+    sources: dict[str, SourceSettings] = Field(default_factory=dict)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only what `load` merged: it knows where each value came from, and reports all that is wrong at once."""
+        return (init_settings,)
