@@ -107,6 +107,7 @@ class TarReader:
         self._received = 0
         self._left = self._pad = 0  # content and padding of the current member that are still to come
         self._current: TarMember | None = None
+        self._header_at = 0
         self._globals: dict[bytes, bytes] = {}
         self._count = 0
         self._complete = False
@@ -136,7 +137,7 @@ class TarReader:
         try:
             member = self._member()
         except th.Malformed as error:
-            self._break(str(error))
+            self._break(str(error), at=self._header_at)
         if member is None:
             raise StopIteration
         self._current = member
@@ -147,10 +148,10 @@ class TarReader:
     def _offset(self) -> int:
         return self._received - (self._end - self._start)
 
-    def _break(self, what: str, name: bytes = b"") -> NoReturn:
+    def _break(self, what: str, name: bytes = b"", *, at: int = -1) -> NoReturn:
         """Every message names the offset, and the member where it is known."""
         who = f"{shown(name[:300])}: " if name else ""
-        self._failed = f"{who}{what} at byte {self._offset()} of the tar stream"
+        self._failed = f"{who}{what} at byte {self._offset() if at < 0 else at} of the tar stream"
         self._left = self._pad = 0
         raise StreamBroken(self._failed)
 
@@ -237,6 +238,7 @@ class TarReader:
                 block = self._past_end(block)
                 if not block:
                     return None
+            self._header_at = self._offset() - BLOCK
             th.verify(block)
             flag = block[156]
             if flag not in th.EXTENSIONS:
@@ -254,7 +256,6 @@ class TarReader:
                 long[flag] = th.text(self._data(size))
 
     def _build(self, block: bytes, long: Mapping[int, bytes], local: Mapping[bytes, bytes], meta: int) -> TarMember:
-        offset = self._offset() - BLOCK
         self._count += 1
         if self._count > self._limits.members:
             self._break(f"more than {self._limits.members} members")
@@ -263,11 +264,11 @@ class TarReader:
         try:
             header = th.Header(block, name, long.get(_LONG_LINK, b""), pax, self._limits.size)
         except th.Malformed as error:
-            self._break(str(error), name)
+            self._break(str(error), name, at=self._header_at)
         if block[156] == th.GNU_SPARSE:
             self._skip_sparse_map(block, name, meta)
         self._left, self._pad = header.size, -header.size % BLOCK
-        return TarMember(self, offset, header)
+        return TarMember(self, self._header_at, header)
 
     def _skip_sparse_map(self, block: bytes, name: bytes, meta: int) -> None:
         """GNU sparse members carry their map in further blocks in front of the content."""
