@@ -1,0 +1,77 @@
+"""What happened, as frozen values, and the bus that tells whoever listens. Anyone may emit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened in a job of a source. `path` is relative to its root, bytes; sizes in bytes."""
+
+    job: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class FileStored(Event):
+    """A file is in the library, durable and recorded. `library_path` is relative to the library."""
+
+    path: bytes
+    library_path: bytes
+    sha256: bytes
+    size: int
+    duplicate: bool
+    incomplete: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class FileFailed(Event):
+    """A file could not be stored in this pass."""
+
+    path: bytes
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class FilePurged(Event):
+    """An original was deleted."""
+
+    path: bytes
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class FileKept(Event):
+    """An original was to be deleted and was not, because it did not prove what it should."""
+
+    path: bytes
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class FileRestored(Event):
+    """An original that an interrupted purge had moved away is back under its own name."""
+
+    path: bytes
+
+
+Listener = Callable[[Event], None]
+
+
+class Bus:
+    """Hands every event to every listener, in the thread that emits it. A listener must be quick and not raise."""
+
+    def __init__(self) -> None:
+        self._listeners: list[Listener] = []
+
+    def subscribe(self, listener: Listener) -> Callable[[], None]:
+        """Add a listener; the answer takes it away again."""
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
+
+    def emit(self, event: Event) -> None:
+        """Tell everybody."""
+        for listener in tuple(self._listeners):
+            listener(event)

@@ -1,0 +1,95 @@
+"""How far a job is: one place that counts, and whoever wants to show it asks or is told.
+
+Counting is done by worker threads, so it is cheap and takes a lock; views (tqdm, the log) are told at most ten times
+a second.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Where a job stands. Bytes and files; `rate` in bytes per second; `eta` in seconds, None while unknown."""
+
+    action: str
+    source: str = ""
+    folder: str = ""
+    file: str = ""
+    bytes_done: int = 0
+    bytes_total: int = 0
+    files_done: int = 0
+    files_total: int = 0
+    rate: float = 0.0
+    eta: float | None = None
+
+
+class View(Protocol):
+    """Shows progress. `update` comes at most ten times a second, `close` once at the end."""
+
+    def update(self, now: Snapshot) -> None:
+        """Show this."""
+
+    def close(self, now: Snapshot) -> None:
+        """Show the last state and let go of the screen."""
+
+
+class ProgressManager:
+    """Counts one job's bytes and files and tells its views."""
+
+    INTERVAL = 0.1  # seconds
+
+    def __init__(self, action: str, views: tuple[View, ...] = (), clock: Callable[[], float] = time.monotonic) -> None:
+        self._views = views
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._now = Snapshot(action)
+        self._started = clock()
+        self._told = 0.0
+
+    def expect(self, files: int, size: int) -> None:
+        """More work is known: so many files, so many bytes."""
+        with self._lock:
+            self._now = replace(self._now, files_total=self._now.files_total + files,
+                                bytes_total=self._now.bytes_total + size)  # fmt: skip
+        self._tell()
+
+    def begin(self, source: str, folder: str, file: str) -> None:
+        """This file is being worked on now."""
+        with self._lock:
+            self._now = replace(self._now, source=source, folder=folder, file=file)
+
+    def advance(self, *, size: int = 0, files: int = 0) -> None:
+        """So many bytes, so many files more are done."""
+        with self._lock:
+            self._now = replace(self._now, bytes_done=self._now.bytes_done + size,
+                                files_done=self._now.files_done + files)  # fmt: skip
+        self._tell()
+
+    def snapshot(self) -> Snapshot:
+        """The present state, with rate and ETA."""
+        with self._lock:
+            now, elapsed = self._now, self._clock() - self._started
+        rate = now.bytes_done / elapsed if elapsed > 0 else 0.0
+        left = max(0, now.bytes_total - now.bytes_done)
+        return replace(now, rate=rate, eta=left / rate if rate > 0 else None)
+
+    def close(self) -> None:
+        """The job is over."""
+        last = self.snapshot()
+        for view in self._views:
+            view.close(last)
+
+    def _tell(self) -> None:
+        at = self._clock()
+        if not self._views or at - self._told < self.INTERVAL:
+            return
+        self._told = at
+        now = self.snapshot()
+        for view in self._views:
+            view.update(now)

@@ -1,0 +1,165 @@
+"""What to do with each file of a scan: a pure decision over the scan, the manifest's knowledge and the rules."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from sidecar.manifest import Known, Waiting
+from sidecar.media.kinds import Kind, classify, group_key
+from sidecar.models import FileStat, FileType, Problem, Rules, Scan, same_stat
+from sidecar.patterns import matches
+
+
+@dataclass(frozen=True, slots=True)
+class Settling:
+    """How long a file must be left alone, ns: `quiet` for every file, `incomplete` when its format's end is missing."""
+
+    quiet_ns: int
+    incomplete_ns: int
+
+
+@dataclass(slots=True)
+class Decision:
+    """What a scan asks for. `fetch` maps each file to whether it must show its format's end to be stored.
+
+    `unchanged` are (file id, stat) seen again; `moved_on` those among them whose row needs to follow (a new
+    generation, a more exact mtime). `vanished` are file ids that a complete scan did not show.
+    """
+
+    fetch: dict[FileStat, bool] = field(default_factory=dict)
+    unchanged: int = 0
+    moved_on: list[tuple[int, FileStat]] = field(default_factory=list)
+    vanished: list[int] = field(default_factory=list)
+    skipped: list[Problem] = field(default_factory=list)
+    unsettled: list[Problem] = field(default_factory=list)
+    failed: list[Problem] = field(default_factory=list)
+    waiting: dict[bytes, Waiting] = field(default_factory=dict)
+    scanned: int = 0
+
+
+def decide(scan: Scan, known: dict[bytes, Known], waiting: dict[bytes, Waiting], generation_id: int, rules: Rules,
+           settling: Settling) -> Decision:  # fmt: skip
+    """Sort every entry of a scan into unchanged, to fetch, unsettled, skipped or failed; nothing is left unsaid."""
+    result = Decision(failed=list(scan.problems))
+    pictures = _media_groups(scan)
+    seen: set[bytes] = set()
+    for stat in scan.entries:
+        if stat.type is FileType.DIRECTORY:
+            continue
+        result.scanned += 1
+        seen.add(stat.path)
+        record = known.get(stat.path)
+        if record is not None and _unchanged(record, stat, generation_id):
+            result.unchanged += 1
+            _follow(result, record, stat, generation_id)
+            continue
+        reason = _left_out(stat, rules, pictures)
+        if reason:
+            result.skipped.append(Problem(stat.path, reason))
+            continue
+        if not _readable(stat, scan):
+            result.failed.append(
+                Problem(stat.path, f"permission denied: the agent (uid {scan.agent_uid}) may not read it")
+            )
+            continue
+        _settle(result, stat, waiting.get(stat.path), scan.now_ns, settling)
+    unseen = tuple(p.path for p in scan.problems)
+    result.vanished = [
+        record.file_id for path, record in known.items() if path not in seen and not _hidden_by(path, unseen)
+    ]
+    return result
+
+
+def _unchanged(record: Known, stat: FileStat, generation_id: int) -> bool:
+    return same_stat(
+        record.size,
+        record.mtime_ns,
+        record.inode,
+        stat.size,
+        stat.mtime_ns,
+        stat.inode,
+        exact=record.exact and stat.exact,
+    )
+
+
+def _follow(result: Decision, record: Known, stat: FileStat, generation_id: int) -> None:
+    better = stat.exact and not record.exact
+    if record.generation_id == generation_id and not better and (record.inode >= 0 or stat.inode < 0):
+        return
+    keep_time = record.exact and not stat.exact
+    result.moved_on.append(
+        (
+            record.file_id,
+            FileStat(
+                stat.path,
+                stat.size,
+                record.mtime_ns if keep_time else stat.mtime_ns,
+                stat.inode if stat.inode >= 0 else record.inode,
+                exact=record.exact or stat.exact,
+            ),
+        )
+    )
+
+
+def _media_groups(scan: Scan) -> set[bytes]:
+    """Folder and stem of every picture, video and sound, to tell companions from stray text."""
+    return {
+        group_key(stat.path)
+        for stat in scan.entries
+        if stat.type is FileType.FILE and classify(stat.path).kind in (Kind.IMAGE, Kind.VIDEO, Kind.AUDIO)
+    }
+
+
+def _left_out(stat: FileStat, rules: Rules, pictures: set[bytes]) -> str:
+    """Why a file is not pulled at all; "" when it is."""
+    if stat.type is not FileType.FILE:
+        return "a link" if stat.type is FileType.LINK else "not a regular file"
+    if rules.include and not matches(stat.path, rules.include):
+        return "not matched by include"
+    if matches(stat.path, rules.exclude):
+        return "excluded by pattern"
+    kind = classify(stat.path)
+    if kind.reason:
+        return kind.reason
+    if kind.kind is Kind.TEXT and group_key(stat.path) not in pictures:
+        return "text without a picture of its name"
+    return ""
+
+
+def _readable(stat: FileStat, scan: Scan) -> bool:
+    """Whether the agent may read it, as far as mode and owner tell; other readers are the engine itself."""
+    if scan.agent_uid <= 0 or stat.mode < 0 or stat.uid < 0:
+        return True
+    if stat.uid == scan.agent_uid:
+        return bool(stat.mode & 0o400)
+    return bool(stat.mode & (0o040 | 0o004))
+
+
+def _settle(result: Decision, stat: FileStat, before: Waiting | None, now_ns: int, settling: Settling) -> None:
+    """Fetch now, or wait: an in-place writer may be at work for a long while without the size moving."""
+    same = before is not None and same_stat(
+        before.size, before.mtime_ns, before.inode, stat.size, stat.mtime_ns, stat.inode, exact=stat.exact
+    )
+    since = before.since_ns if before is not None and same else now_ns
+    # a clock that went backwards, or an mtime in the future, proves nothing: then only our own observation counts
+    age = now_ns - stat.mtime_ns if stat.mtime_ns <= now_ns else now_ns - since
+    fetched = before is not None and same and before.fetched
+    patient = age >= settling.incomplete_ns
+    reason = ""
+    if stat.size == 0:
+        reason = "empty"
+    elif age < settling.quiet_ns:
+        reason = "changed a moment ago" if stat.mtime_ns <= now_ns else "its mtime lies in the future"
+    elif fetched and not patient and before is not None:
+        reason = before.reason
+    if reason:
+        result.unsettled.append(Problem(stat.path, reason))
+        result.waiting[stat.path] = Waiting(stat.size, stat.mtime_ns, stat.inode, since, fetched, reason)
+        return
+    result.fetch[stat] = not patient
+    result.waiting[stat.path] = Waiting(stat.size, stat.mtime_ns, stat.inode, since, fetched, "not fetched yet")
+
+
+def _hidden_by(path: bytes, unlisted: tuple[bytes, ...]) -> bool:
+    """Whether a name may be absent only because its folder could not be listed."""
+    return any(where in (b"", path) or path.startswith(where + b"/") for where in unlisted)

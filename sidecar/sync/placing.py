@@ -1,0 +1,77 @@
+"""Where each stored file goes in the library, and when bytes that are there already serve again."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterable
+
+from sidecar.library import Library, Placed
+from sidecar.manifest import Known, Manifest
+from sidecar.media.kinds import group_key
+from sidecar.sync.transfer import Fetched
+
+
+def folder_of_root(roots: tuple[bytes, ...], number: int) -> bytes:
+    """The folder inside the source's that a root fills: the first fills it directly, others get their own name."""
+    if number == 0:
+        return b""
+    names = [posixpath.basename(root.rstrip(b"/")) or b"root" for root in roots]
+    name = names[number]
+    return name if name not in names[1:number] else name + b"~%d" % number
+
+
+class Placer:
+    """Places files of one root. Companions follow the file that they belong to when it got another name."""
+
+    def __init__(self, library: Library, manifest: Manifest, source: str, folder: bytes) -> None:
+        self._library = library
+        self._manifest = manifest
+        self._source = source
+        self._folder = folder
+        self._tags: dict[bytes, str] = {}
+        self._fresh: dict[bytes, bytes] = {}
+
+    def recall(self, known: dict[bytes, Known], coming: Iterable[bytes]) -> None:
+        """Learn which groups among the coming paths have a member that was stored under another name before."""
+        groups = {group_key(path) for path in coming}
+        for path, record in known.items():
+            if (group := group_key(path)) in groups:
+                self._remember(group, path, record.library_path)
+
+    def place(self, fetched: Fetched) -> tuple[Placed, bool]:
+        """Give a flushed file its name; answers where, and whether its bytes were in the library already."""
+        path = fetched.stat.path
+        wanted = self._folder + b"/" + path if self._folder else path
+        group = group_key(path)
+        tag = self._tags.get(group, "")
+        placed, duplicate = self._linked(fetched, wanted, tag), True
+        if placed is None:
+            placed, duplicate = self._library.place(fetched.staged, self._source, wanted, fetched.sha256, tag), False
+        self._fresh[fetched.sha256] = placed.path
+        if not tag:
+            self._remember(group, path, placed.path)
+        return placed, duplicate
+
+    def group_done(self) -> None:
+        """What was placed is recorded now: the manifest remembers it from here."""
+        self._fresh.clear()
+
+    def _linked(self, fetched: Fetched, wanted: bytes, tag: str) -> Placed | None:
+        """One more name for a copy that is there and proves to be the same; None when there is none to trust."""
+        existing = self._fresh.get(fetched.sha256)
+        if existing is None:
+            copy = self._manifest.copy_of(fetched.sha256)
+            if copy is None or self._library.rehash(copy[0]) != (fetched.sha256, copy[1]):
+                return None
+            existing = copy[0]
+        try:
+            return self._library.place_link(existing, self._source, wanted, fetched.sha256, fetched.stat.size, tag)
+        except OSError:  # this file system has no links, or no more of them: the bytes are stored again
+            return None
+
+    def _remember(self, group: bytes, path: bytes, library_path: bytes) -> None:
+        own, given = posixpath.basename(path), posixpath.basename(library_path)
+        if own == given:
+            return
+        stem = given.rpartition(b".")[0] or given
+        self._tags.setdefault(group, stem.rpartition(b"~")[2].decode("ascii", "replace"))

@@ -1,0 +1,70 @@
+"""What one pass over one source did: the object that `sync --json` prints."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from sidecar.errors import MediaSyncError
+from sidecar.models import Problem, Road, shown
+
+
+@dataclass(slots=True)
+class SyncReport:
+    """One source's pass. Counts are files, sizes bytes; `error` is why the source as a whole could not be pulled.
+
+    In a dry run `would_store` and `bytes_to_store` say what a real one would fetch. `failed` are files that should be in the library and are not; `skipped` and `unsettled` are not failures.
+    """
+
+    name: str
+    container: str
+    root: str
+    transport: str
+    road: dict[Road, int] = field(default_factory=lambda: dict.fromkeys(Road, 0))
+    scanned: int = 0
+    unchanged: int = 0
+    stored: int = 0
+    duplicates: int = 0
+    vanished: int = 0
+    bytes_stored: int = 0
+    bytes_received: int = 0
+    seconds: float = 0.0
+    skipped: list[Problem] = field(default_factory=list)
+    unsettled: list[Problem] = field(default_factory=list)
+    failed: list[Problem] = field(default_factory=list)
+    incomplete: list[Problem] = field(default_factory=list)
+    error: MediaSyncError | None = None
+    would_store: int = 0
+    bytes_to_store: int = 0
+
+    @property
+    def ok(self) -> bool:
+        """Whether every file that should be in the library is."""
+        return not self.failed and self.error is None
+
+    def as_json(self) -> dict[str, Any]:
+        """The shape that DESIGN.md fixes, with `vanished` and `error` besides."""
+        problems = [*self.failed, *self.unsettled, *self.skipped, *self.incomplete]
+        shown_problems = [{"path": shown(p.path), "reason": p.reason} for p in problems]
+        if self.error:
+            shown_problems.insert(0, {"path": "", "reason": self.error.line()})
+        return {
+            "name": self.name,
+            "container": self.container,
+            "root": self.root,
+            "transport": self.transport,
+            "road": {road.value: n for road, n in self.road.items()},
+            "scanned": self.scanned,
+            "unchanged": self.unchanged,
+            "stored": self.stored,
+            "duplicates": self.duplicates,
+            "unsettled": len(self.unsettled),
+            "skipped": len(self.skipped),
+            "failed": len(self.failed) + (self.error is not None),
+            "vanished": self.vanished,
+            "incomplete": len(self.incomplete),
+            "bytes_stored": self.bytes_stored,
+            "bytes_received": self.bytes_received,
+            "seconds": round(self.seconds, 3),
+            "problems": shown_problems,
+        }

@@ -1,0 +1,281 @@
+"""Moves bytes: worker threads read, hash and stage; a committer proves, publishes and records group by group.
+
+A group becomes visible only after its bytes are flushed, its files were stat'ed again in the source and found as they
+were scanned, and it is recorded only after the names are flushed, too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from sidecar.errors import Cancelled, EngineUnreachable, MediaSyncError, SourceGone, StreamBroken
+from sidecar.library import Library, Staged
+from sidecar.media.endings import Ending, Verdict, ending_check
+from sidecar.models import FileStat, Problem, Road, Transfer, shown
+from sidecar.progress import ProgressManager
+from sidecar.transports.base import Member, Reading, TransportAdapter
+
+CHANGED = "changed while it was read"
+
+
+@dataclass(slots=True)
+class Fetched:
+    """One file's bytes, staged: not yet flushed, without a name."""
+
+    stat: FileStat
+    staged: Staged
+    sha256: bytes
+    ending: Verdict | None
+
+
+@dataclass(slots=True)
+class Bounds:
+    """How much is in flight. `group_files` and `group_bytes` close a group; `groups` may wait for their commit."""
+
+    parallel: int = 2
+    group_files: int = 256
+    group_bytes: int = 64 << 20
+    groups: int = 3
+
+
+@dataclass(slots=True)
+class Moved:
+    """What a set of transfers came to. `missing` were asked for and did not come whole."""
+
+    received: int = 0
+    roads: dict[Road, int] = field(default_factory=lambda: dict.fromkeys(Road, 0))
+    failed: list[Problem] = field(default_factory=list)
+    broken: dict[bytes, str] = field(default_factory=dict)
+    delivered: set[bytes] = field(default_factory=set)
+    lost: MediaSyncError | None = None
+
+
+class Mover:
+    """Runs transfers of one root. Made per pass; `run` may be called again for what was missing."""
+
+    def __init__(self, adapter: TransportAdapter, library: Library, source: str, root: bytes, bounds: Bounds,
+                 progress: ProgressManager) -> None:  # fmt: skip
+        self._adapter = adapter
+        self._library = library
+        self._source = source
+        self._root = root
+        self._bounds = bounds
+        self._progress = progress
+        self._stop = threading.Event()
+        self._aborts: dict[int, Callable[[], None]] = {}
+        self._lock = threading.Lock()
+
+    async def run(self, transfers: Sequence[Transfer], commit: Callable[[list[Fetched]], object]) -> Moved:
+        """Read all transfers; `commit` is called with each finished group, in a worker thread, one at a time.
+
+        Errors of single reads are in the answer; errors of the library or manifest are raised. When this is
+        cancelled, reads are cut off at once, what was committed stays, and nothing partial is left.
+        """
+        moved = Moved()
+        todo = list(reversed(transfers))
+        committer = _Committer(commit, self._bounds, self._stop)
+        with ThreadPoolExecutor(self._bounds.parallel + 1, "transfer") as pool:
+            committing = asyncio.get_running_loop().run_in_executor(pool, committer.work)
+            loop = asyncio.get_running_loop()
+            readers = [
+                loop.run_in_executor(pool, self._work, todo, committer, moved) for _ in range(self._bounds.parallel)
+            ]
+            failure: BaseException | None = None
+            try:
+                await asyncio.gather(*readers)
+            except BaseException as error:
+                failure = error
+                self.abort()
+            committer.finish()
+            # a cancelled pass still waits for its threads, which end fast once their reads are cut off
+            await asyncio.shield(asyncio.gather(committing, *readers, return_exceptions=True))
+        if committer.error is not None:
+            raise committer.error
+        if failure is not None:
+            raise failure
+        return moved
+
+    def abort(self) -> None:
+        """Cut off every read, from any thread."""
+        self._stop.set()
+        with self._lock:
+            for abort in self._aborts.values():
+                abort()
+
+    # -- in worker threads ------------------------------------------------------------------------------------------
+
+    def _work(self, todo: list[Transfer], committer: _Committer, moved: Moved) -> None:
+        while not self._stop.is_set():
+            with self._lock:
+                if not todo or moved.lost is not None:
+                    return
+                transfer = todo.pop()
+            try:
+                self._one(transfer, committer, moved)
+            except StreamBroken as error:
+                with self._lock:
+                    for f in transfer.files:
+                        if f.path not in moved.delivered:
+                            moved.broken[f.path] = str(error)
+            except (SourceGone, EngineUnreachable) as error:
+                with self._lock:
+                    moved.lost = error
+        if self._stop.is_set():
+            raise Cancelled("cancelled")
+
+    def _one(self, transfer: Transfer, committer: _Committer, moved: Moved) -> None:
+        wanted = {f.path: f for f in transfer.files}
+        me = threading.get_ident()
+
+        def opened(abort: Callable[[], None]) -> None:
+            with self._lock:
+                self._aborts[me] = abort
+            if self._stop.is_set():
+                abort()
+
+        reading: Reading | None = None
+        group = committer.group()
+        try:
+            with self._adapter.read(self._root, transfer, opened) as reading:
+                for member in reading:
+                    stat = wanted.pop(member.path, None)
+                    if stat is None:
+                        continue
+                    if member.size != stat.size:
+                        with self._lock:
+                            moved.broken[stat.path] = CHANGED
+                        continue
+                    group.add(self._fetch(member, stat))
+                    with self._lock:
+                        moved.delivered.add(stat.path)
+                        moved.roads[transfer.road] += 1
+        finally:
+            with self._lock:
+                self._aborts.pop(me, None)
+                if reading is not None:
+                    moved.received += reading.received
+                    moved.failed += [Problem(path, reason) for path, reason in reading.problems]
+            group.close(discard=self._stop.is_set())
+
+    def _fetch(self, member: Member, stat: FileStat) -> Fetched:
+        folder, name = os.path.split(stat.path)
+        self._progress.begin(self._source, shown(folder), shown(name))
+        digest, check = hashlib.sha256(), ending_check(stat.path)
+        staged = self._library.stage(self._source)
+        try:
+            for chunk in member.chunks():
+                digest.update(chunk)
+                if check is not None:
+                    check.feed(chunk)
+                staged.write(chunk)
+                self._progress.advance(size=len(chunk))
+                if self._stop.is_set():
+                    raise Cancelled("cancelled")
+            staged.stamp(stat.mtime_ns)
+        except BaseException:
+            staged.close()
+            raise
+        self._progress.advance(files=1)
+        return Fetched(stat, staged, digest.digest(), check.verdict() if check is not None else None)
+
+
+class _Group:
+    """Files that will be committed together; handed over when full."""
+
+    def __init__(self, committer: _Committer, bounds: Bounds) -> None:
+        self._committer = committer
+        self._bounds = bounds
+        self._files: list[Fetched] = []
+        self._bytes = 0
+
+    def add(self, fetched: Fetched) -> None:
+        self._files.append(fetched)
+        self._bytes += fetched.stat.size
+        if len(self._files) >= self._bounds.group_files or self._bytes >= self._bounds.group_bytes:
+            self._hand_over()
+
+    def close(self, *, discard: bool) -> None:
+        if discard:
+            for fetched in self._files:
+                fetched.staged.close()
+            self._files = []
+        elif self._files:
+            self._hand_over()
+
+    def _hand_over(self) -> None:
+        files, self._files, self._bytes = self._files, [], 0
+        self._committer.put(files)
+
+
+class _Committer:
+    """One thread that commits groups in order, so that readers go on meanwhile; a short queue bounds what waits."""
+
+    def __init__(self, commit: Callable[[list[Fetched]], object], bounds: Bounds, stop: threading.Event) -> None:
+        self._commit = commit
+        self._bounds = bounds
+        self._stop = stop
+        self._queue: list[list[Fetched]] = []
+        self._changed = threading.Condition()
+        self._finished = False
+        self.error: BaseException | None = None
+
+    def group(self) -> _Group:
+        return _Group(self, self._bounds)
+
+    def put(self, files: list[Fetched]) -> None:
+        with self._changed:
+            while len(self._queue) >= self._bounds.groups and self.error is None and not self._stop.is_set():
+                self._changed.wait(0.2)
+            if self.error is None and not self._stop.is_set():
+                self._queue.append(files)
+                self._changed.notify_all()
+                return
+        for fetched in files:
+            fetched.staged.close()
+        raise Cancelled("cancelled")
+
+    def finish(self) -> None:
+        with self._changed:
+            self._finished = True
+            self._changed.notify_all()
+
+    def work(self) -> None:
+        """Commit until finished. An error is kept in `error`, and readers are told to stop."""
+        while True:
+            with self._changed:
+                while not self._queue and not self._finished:
+                    self._changed.wait(0.2)
+                if not self._queue:
+                    return
+                files = self._queue[0]
+            try:
+                if not self._stop.is_set():
+                    self._commit(files)
+            except BaseException as error:
+                self.error = error
+                self._stop.set()
+                return
+            finally:
+                for fetched in files:
+                    fetched.staged.close()
+                with self._changed:
+                    self._queue.pop(0)
+                    if self.error is not None:
+                        for group in self._queue:
+                            for fetched in group:
+                                fetched.staged.close()
+                        self._queue.clear()
+                    self._changed.notify_all()
+
+
+def ending_reason(verdict: Verdict | None) -> str | None:
+    """What is missing from a file, None when it shows its format's own end."""
+    if verdict is None:
+        return "its format has no end mark"
+    return None if verdict.ending is Ending.COMPLETE else (verdict.reason or "its format has no end mark")
