@@ -21,6 +21,7 @@ from sidecar.config.model import (
 from sidecar.config.units import (
     Percent,
     Wrong,
+    choice,
     format_duration,
     format_size,
     near,
@@ -47,6 +48,7 @@ __all__ = [
     "SyncSettings",
     "Tls",
     "Wrong",
+    "choice",
     "every_setting",
     "format_duration",
     "format_size",
