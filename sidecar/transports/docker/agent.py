@@ -1,0 +1,568 @@
+"""The agent for containers that have Python: lists, stats, streams and deletes what its standard input asks for.
+
+Standard library and syntax of Python 3.6; never imported by the sidecar, only sent (see `wire.py`, which holds the
+protocol). A request is `VERB TOKEN ROOTLEN LEN STEP\n`, the root padded with NULs to 512 bytes, then NUL-ended fields
+padded likewise. An answer is records `\n` TOKEN ` ` ...; the last one is `end COUNT\n`. Names are bytes throughout, and
+below the root no link is ever followed: folders are opened part by part with O_NOFOLLOW and used by descriptor.
+"""
+import errno
+import hashlib
+import os
+import stat
+import sys
+import time
+
+FOLDER = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW
+FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK  # NONBLOCK: a pipe that took the file's place must not hang us
+SMALL = 1 << 18  # files up to this size are read whole and written together
+CHUNK = 1 << 20
+DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
+ABSENT = (errno.ENOENT, errno.ENOTDIR)
+
+
+class Linked(Exception):
+    """A folder on the way is a symbolic link now."""
+
+
+def reason(error):
+    """One word for a record."""
+    if error.errno in DENIED:
+        return b"permission_denied" if error.errno != errno.EROFS else b"read-only_file_system"
+    if error.errno in ABSENT:
+        return b"vanished"
+    return (error.strerror or "error").replace(" ", "_").encode("ascii", "replace")
+
+
+def write_all(fd, data):
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view):]
+
+
+class Records:
+    """The records of one answer, written in groups so that the host sees progress without a system call for each."""
+
+    def __init__(self, fd, token):
+        self.fd, self.lead = fd, b"\n" + token + b" "
+        self.count, self.held, self.since = 0, [], time.monotonic()
+
+    def add(self, record):
+        self.held.append(self.lead + record)
+        self.count += 1
+        if len(self.held) >= 500:
+            self.flush()
+
+    def problem(self, why, path):
+        self.add(b"problem " + why + b" " + path)
+
+    def tick(self):
+        """Called after each item of slow work."""
+        if len(self.held) >= 100 or time.monotonic() - self.since > 0.2:
+            self.flush()
+
+    def flush(self):
+        data, self.held, self.since = b"".join(self.held), [], time.monotonic()
+        write_all(self.fd, data)
+
+    def end(self):
+        self.held.append(self.lead + b"end %d\n" % self.count)
+        self.flush()
+
+
+class Folders:
+    """Folders below one root, by descriptor; the last one stays open because items come sorted by folder."""
+
+    def __init__(self, root):
+        self.root = os.open(root + b"/.", FOLDER & ~os.O_NOFOLLOW)
+        self.path, self.fd = b"", self.root
+
+    def close(self):
+        if self.fd != self.root:
+            os.close(self.fd)
+        os.close(self.root)
+
+    def get(self, path):
+        """The descriptor of a folder; raises Linked, or OSError."""
+        if path == self.path:
+            return self.fd
+        if self.fd != self.root:
+            os.close(self.fd)
+        self.path, self.fd = b"", self.root
+        fd = self.root
+        for part in path.split(b"/") if path else ():
+            try:
+                below = os.open(part, FOLDER, dir_fd=fd)
+            except OSError as error:
+                linked = error.errno in (errno.ENOTDIR, errno.ELOOP) and is_link(part, fd)
+                if fd != self.root:
+                    os.close(fd)
+                if linked:
+                    raise Linked()
+                raise
+            if fd != self.root:
+                os.close(fd)
+            fd = below
+        self.path, self.fd = path, fd
+        return fd
+
+    def split(self, path):
+        """(descriptor of its folder, name) of a path below the root."""
+        folder, _, name = path.rpartition(b"/")
+        return self.get(folder), name
+
+
+def is_link(name, fd):
+    try:
+        return stat.S_ISLNK(os.lstat(name, dir_fd=fd).st_mode)
+    except OSError:
+        return False
+
+
+def plain(field):
+    """A path of the host, `./a/b` or `.`, as `a/b` or ``. Refuses what could lead out of the root."""
+    parts = [part for part in field.split(b"/") if part not in (b"", b".")]
+    if field.startswith(b"/") or b".." in parts:
+        raise ValueError("not below the root")
+    return b"/".join(parts)
+
+
+def seconds(ns):
+    """Nanoseconds as `[-]s.nnnnnnnnn`, the way GNU stat and pax write them."""
+    return b"%s%d.%09d" % ((b"-" if ns < 0 else b"",) + divmod(abs(ns), 10 ** 9))
+
+
+def entry(found, path):
+    return b"e %x %d %s %d %d %d %d %s" % (
+        found.st_mode, found.st_size, seconds(found.st_mtime_ns), found.st_ino, found.st_uid, found.st_gid,
+        found.st_nlink, path)
+
+
+def listing(fd):
+    """(name, function that stats it) of each name in a folder."""
+    if sys.version_info >= (3, 7):
+        with os.scandir(fd) as names:
+            for item in names:
+                yield os.fsencode(item.name), lambda item=item: item.stat(follow_symlinks=False)
+    else:
+        for name in os.listdir(fd):
+            yield os.fsencode(name), lambda name=name: os.lstat(name, dir_fd=fd)
+
+
+def scan(folders, _, out):
+    top = os.stat(folders.root)
+    out.add(b"hello %d %d %d %d %s" % (os.geteuid(), time.time_ns() if hasattr(time, "time_ns") else
+                                       int(time.time() * 10 ** 9), top.st_uid, top.st_gid,
+                                       ",".join(map(str, os.getgroups())).encode()))
+    out.add(entry(top, b""))
+    waiting = [b""]
+    while waiting:
+        path = waiting.pop()
+        try:
+            fd = os.open(b".", os.O_RDONLY | os.O_DIRECTORY, dir_fd=folders.get(path))
+        except Linked:
+            continue  # it was a folder a moment ago: the same as vanished
+        except OSError as error:
+            if error.errno not in ABSENT:
+                out.problem(reason(error), path)
+            continue
+        try:
+            scan_folder(fd, path, waiting, out)
+        except OSError as error:
+            out.problem(reason(error), path)
+        finally:
+            os.close(fd)
+
+
+def scan_folder(fd, path, waiting, out):
+    """Report one folder's names; raises OSError when it cannot be listed to the end."""
+    below = path + b"/" if path else b""
+    for name, look in listing(fd):
+        try:
+            found = look()
+        except OSError as error:
+            if error.errno in ABSENT:
+                continue
+            raise
+        out.add(entry(found, below + name))
+        if stat.S_ISDIR(found.st_mode):
+            waiting.append(below + name)
+
+
+def stat_paths(folders, fields, out):
+    for path in map(plain, fields):
+        try:
+            fd, name = folders.split(path)
+            out.add(entry(os.lstat(name, dir_fd=fd) if name else os.stat(folders.root), path))
+        except Linked:
+            out.problem(b"folder_is_a_link", path)
+        except OSError as error:
+            if error.errno not in ABSENT:
+                out.problem(reason(error), path)
+
+
+def tar_header(name, size, mtime, kind):
+    head = b"".join((
+        name[:100].ljust(100, b"\0"), b"0000644\0", b"0000000\0" * 2, b"%011o\0" % size, b"%011o\0" % mtime,
+        b" " * 8, kind, b"\0" * 100, b"ustar\x0000", b"\0" * 247))
+    return b"%s%06o\0 %s" % (head[:148], sum(head), head[156:])
+
+
+def tar_headers(path, size, mtime_ns):
+    """The ustar header of a file, behind a pax header for whatever does not fit into it."""
+    pax, short_size, short_mtime = b"", size, mtime_ns // 10 ** 9
+    if len(path) > 100 or any(c < 32 or c > 126 for c in path):
+        pax += pax_record(b"path", path)
+    if size >= 8 ** 11:
+        pax, short_size = pax + pax_record(b"size", b"%d" % size), 0
+    if mtime_ns % 10 ** 9 or not 0 <= short_mtime < 8 ** 11:
+        pax, short_mtime = pax + pax_record(b"mtime", seconds(mtime_ns)), max(0, min(short_mtime, 8 ** 11 - 1))
+    last = tar_header(path, short_size, short_mtime, b"0")
+    if not pax:
+        return last
+    return tar_header(b"pax", len(pax), 0, b"x") + pax + b"\0" * (-len(pax) % 512) + last
+
+
+def pax_record(key, value):
+    rest = b" " + key + b"=" + value + b"\n"
+    length = len(rest) + 1
+    while length != len(rest) + len(b"%d" % length):
+        length = len(rest) + len(b"%d" % length)
+    return b"%d" % length + rest
+
+
+def tar(folders, fields, out):
+    held = bytearray()
+    for path in map(plain, fields):
+        try:
+            fd, name = folders.split(path)
+            if not stat.S_ISREG(os.lstat(name, dir_fd=fd).st_mode):  # before open: opening a device can do things
+                out.problem(b"not_a_regular_file", path)
+                continue
+            source = os.open(name, FILE, dir_fd=fd)
+        except Linked:
+            out.problem(b"folder_is_a_link", path)
+            continue
+        except OSError as error:
+            out.problem(reason(error), path)
+            continue
+        try:
+            tar_file(source, path, held, out)
+        finally:
+            os.close(source)
+    held += b"\0" * 1024
+    write_all(1, held)
+
+
+def tar_file(source, path, held, out):
+    before = os.fstat(source)
+    size = before.st_size
+    if not stat.S_ISREG(before.st_mode):
+        out.problem(b"not_a_regular_file", path)
+        return
+    held += tar_headers(path, size, before.st_mtime_ns)
+    why = b""
+    try:
+        sent = read_small(source, size, held) if size <= SMALL else send(source, size, held)
+    except Torn as torn:
+        sent, why = torn.sent, torn.why
+    after = os.fstat(source)
+    if sent < size or (after.st_size, after.st_mtime_ns) != (size, before.st_mtime_ns):
+        out.problem(why or b"changed_while_read", path)
+    zeros = size - sent + -size % 512
+    while zeros > CHUNK:
+        write_all(1, held)
+        held[:], zeros = b"\0" * CHUNK, zeros - CHUNK
+    held += b"\0" * zeros
+    if len(held) >= CHUNK:
+        write_all(1, held)
+        del held[:]
+    out.tick()
+
+
+class Torn(Exception):
+    """Reading failed after `sent` bytes."""
+
+    def __init__(self, sent, error):
+        Exception.__init__(self)
+        self.sent, self.why = sent, reason(error)
+
+
+def read_some(source, count, sent):
+    try:
+        return os.read(source, count)
+    except OSError as error:
+        raise Torn(sent, error)
+
+
+def read_small(source, size, held):
+    sent = 0
+    while sent < size:
+        data = read_some(source, size - sent, sent)
+        if not data:
+            break
+        held += data
+        sent += len(data)
+    return sent
+
+
+def send(source, size, held):
+    """Content by sendfile, or by read and write where the file system has no sendfile."""
+    write_all(1, held)
+    del held[:]
+    sent, by_kernel = 0, True
+    while sent < size:
+        count = min(size - sent, CHUNK)
+        if by_kernel:
+            try:
+                moved = os.sendfile(1, source, sent, count)
+            except OSError as error:
+                if error.errno not in (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):
+                    if error.errno == errno.EPIPE:
+                        raise
+                    raise Torn(sent, error)
+                by_kernel = False
+                os.lseek(source, sent, os.SEEK_SET)
+                continue
+        else:
+            data = read_some(source, count, sent)
+            write_all(1, data)
+            moved = len(data)
+        if not moved:
+            break
+        sent += moved
+    return sent
+
+
+def find_renameat2():
+    """renameat2 of the C library, or of the kernel behind it; None where neither can be called."""
+    try:
+        import ctypes
+        libc = ctypes.CDLL(None, use_errno=True)
+    except (ImportError, OSError, TypeError):
+        return None
+    kinds = [ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_uint]
+    if hasattr(libc, "renameat2"):
+        call, first = libc.renameat2, ()
+        call.argtypes = kinds
+    else:
+        number = {"x86_64": 316, "aarch64": 276}.get(os.uname().machine)
+        if number is None or sys.maxsize < 2 ** 32 or not hasattr(libc, "syscall"):
+            return None
+        call, first = libc.syscall, (number,)
+        call.argtypes = [ctypes.c_long] + kinds
+        call.restype = ctypes.c_long
+
+    def rename(fd, old, new):
+        if call(*(first + (fd, old, fd, new, 1))) != 0:  # 1: RENAME_NOREPLACE
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number))
+
+    return rename
+
+
+RENAMEAT2 = find_renameat2()
+NO_RENAMEAT2 = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)
+
+
+def exists(fd, name):
+    try:
+        os.lstat(name, dir_fd=fd)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def rename_kindly(fd, old, new):
+    """Rename unless the new name is there. Without renameat2 that is a look before the leap; raises FileExistsError."""
+    if RENAMEAT2:
+        try:
+            return RENAMEAT2(fd, old, new)
+        except OSError as error:
+            if error.errno not in NO_RENAMEAT2:
+                raise
+    if exists(fd, new):
+        raise FileExistsError(errno.EEXIST, "File exists")
+    os.rename(old, new, src_dir_fd=fd, dst_dir_fd=fd)
+
+
+def move_back(fd, private, name):
+    """Give a file its own name again; (outcome, detail). A name that was taken meanwhile is never replaced."""
+    try:
+        if RENAMEAT2:
+            try:
+                RENAMEAT2(fd, private, name)
+                return b"restored", b""
+            except OSError as error:
+                if error.errno not in NO_RENAMEAT2:
+                    raise
+        try:
+            os.link(private, name, src_dir_fd=fd, dst_dir_fd=fd, follow_symlinks=False)
+        except FileExistsError:
+            raise
+        except OSError:  # no hard links here, or not for this user
+            rename_kindly(fd, private, name)
+        else:
+            os.unlink(private, dir_fd=fd)
+        return b"restored", b""
+    except FileExistsError:
+        return drop_second_name(fd, private, name)
+    except OSError as error:
+        return b"stranded", reason(error)
+
+
+def drop_second_name(fd, private, name):
+    """The name is taken; by the same file when an earlier agent died between link and unlink."""
+    try:
+        if os.path.samestat(os.lstat(name, dir_fd=fd), os.lstat(private, dir_fd=fd)):
+            os.unlink(private, dir_fd=fd)
+            return b"restored", b""
+    except OSError as error:
+        return b"stranded", reason(error)
+    return b"stranded", b"its name was taken meanwhile"
+
+
+def digest(fd, buffer=bytearray(CHUNK)):
+    total, view = hashlib.sha256(), memoryview(buffer)
+    with os.fdopen(os.dup(fd), "rb", buffering=0) as source:
+        while True:
+            count = source.readinto(buffer)
+            if not count:
+                return total.hexdigest().encode()
+            total.update(view[:count])
+
+
+class Wanted:
+    """What an original must still be."""
+
+    def __init__(self, size, mtime_ns, exact, sha):
+        self.size, self.mtime_ns, self.exact, self.sha = int(size), int(mtime_ns), exact == b"1", sha
+
+    def looks_like(self, found):
+        if not stat.S_ISREG(found.st_mode) or found.st_size != self.size:
+            return False
+        if self.exact:
+            return found.st_mtime_ns == self.mtime_ns
+        return found.st_mtime_ns // 10 ** 9 == self.mtime_ns // 10 ** 9
+
+
+def purge_file(fd, name, wanted, private):
+    """(outcome, detail). Raises OSError for what stops it before the file was moved."""
+    if not wanted.looks_like(os.lstat(name, dir_fd=fd)):
+        return b"changed", b"size or mtime"
+    source = os.open(name, FILE, dir_fd=fd)
+    try:
+        opened = os.fstat(source)
+        if not wanted.looks_like(opened):
+            return b"changed", b"size or mtime"
+        rename_kindly(fd, name, private)
+        try:
+            why = why_not(fd, source, opened, wanted, private)
+            if not why:
+                os.unlink(private, dir_fd=fd)
+                return b"purged", b""
+            outcome = b"changed"
+        except OSError as error:
+            outcome, why = (b"denied" if error.errno in DENIED else b"failed"), reason(error)
+        back, detail = move_back(fd, private, name)
+        return (outcome, why) if back == b"restored" else (back, detail)
+    finally:
+        os.close(source)
+
+
+def why_not(fd, source, opened, wanted, private):
+    """Why the moved file must not be deleted; empty when it is what was wanted, to the last byte."""
+    if not os.path.samestat(os.lstat(private, dir_fd=fd), opened):
+        return b"another file took its name"
+    if digest(source) != wanted.sha:
+        return b"SHA-256"
+    if not wanted.looks_like(os.fstat(source)):
+        return b"written to while it was hashed"
+    return b""
+
+
+def purge(folders, fields, out):
+    for start in range(0, len(fields) - 6, 7):
+        index, path, size, mtime_ns, exact, sha, private = fields[start:start + 7]
+        try:
+            fd, name = folders.split(plain(path))
+            outcome, detail = purge_file(fd, name, Wanted(size, mtime_ns, exact, sha), private)
+        except Linked:
+            outcome, detail = b"failed", b"folder_is_a_link"
+        except OSError as error:
+            detail = reason(error)
+            outcome = b"denied" if error.errno in DENIED else b"gone" if error.errno in ABSENT else b"failed"
+        out.add(b"r %s %s %s" % (index, outcome, detail))
+        out.tick()
+
+
+def settle(folders, fields, out):
+    for start in range(0, len(fields) - 2, 3):
+        index, path, private = fields[start:start + 3]
+        try:
+            fd, name = folders.split(plain(path))
+            if not stat.S_ISREG(os.lstat(private, dir_fd=fd).st_mode):
+                outcome, detail = b"stranded", b"not a regular file"
+            else:
+                outcome, detail = move_back(fd, private, name)
+        except Linked:
+            outcome, detail = b"stranded", b"folder_is_a_link"
+        except OSError as error:
+            outcome, detail = (b"absent" if error.errno in ABSENT else b"stranded"), reason(error)
+        out.add(b"r %s %s %s" % (index, outcome, detail))
+        out.tick()
+
+
+def rmdir(folders, fields, out):
+    for start in range(0, len(fields) - 1, 2):
+        outcome, detail = b"kept", b""
+        try:
+            fd, name = folders.split(plain(fields[start + 1]))
+            if name:
+                os.rmdir(name, dir_fd=fd)
+                outcome = b"removed"
+        except Linked:
+            detail = b"folder_is_a_link"
+        except OSError as error:
+            detail = reason(error)
+        out.add(b"r %s %s %s" % (fields[start], outcome, detail))
+
+
+VERBS = {b"scan": scan, b"stat": stat_paths, b"tar": tar, b"purge": purge, b"settle": settle, b"rmdir": rmdir}
+
+
+def take(count):
+    """`count` bytes of standard input and the padding behind them."""
+    data = sys.stdin.buffer.read(count + -count % 512)
+    if len(data) < count:
+        sys.exit(0)
+    return data[:count]
+
+
+def answer(verb, token, root, fields):
+    out = Records(2 if verb == b"tar" else 1, token)
+    try:
+        folders = Folders(root)
+    except OSError as error:
+        out.add(b"noroot " + {errno.ENOENT: b"missing", errno.ENOTDIR: b"not_a_directory"}.get(
+            error.errno, reason(error)))
+    else:
+        try:
+            VERBS[verb](folders, fields, out)
+        finally:
+            folders.close()
+    out.end()
+
+
+def main():
+    while True:
+        words = sys.stdin.buffer.readline().split()
+        if not words or words[0] == b"quit":
+            return
+        root = take(int(words[2]))
+        answer(words[0], words[1], root, take(int(words[3])).split(b"\0")[:-1])
+
+
+try:
+    main()
+except BrokenPipeError:
+    os._exit(0)  # nobody listens any more; a normal exit would complain once again
