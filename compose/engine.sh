@@ -85,16 +85,25 @@ venv_package() {
 # What an installation depends on: the project's own file, where it lies, what else was asked for.
 venv_wanted() { { cat "$ROOT/pyproject.toml"; printf '%s\n' "$ROOT" "$@"; } | sha256sum | cut -c1-64; }
 
-make_venv() {
+# A child that goes when its shell is told to: background jobs do not hear a Ctrl-C.
+child() { "$@" & wait $!; }
+
+make_venv() (
+    exec 7>"$ENGINE/venv.lock"
+    flock 7
+    has_venv "$@" && return
+    trap 'kill $(jobs -p) 2>/dev/null; exit 143' TERM
     if ! "$VENV/bin/python" -m pip --version >/dev/null 2>&1; then
-        "$PYTHON" -m venv --clear "$VENV" || return
+        child "$PYTHON" -m venv --clear "$VENV" || return
     fi
-    "$VENV/bin/python" -m pip install --quiet --editable "$@" || return
+    child "$VENV/bin/python" -m pip install --quiet --editable "$@" || return
     venv_wanted "$@" >>"$VENV/.installed"
-}
+)
+
+has_venv() { grep -qsF "$(venv_wanted "$@")" "$VENV/.installed" && "$VENV/bin/python" -c 'import sidecar' 2>/dev/null; }
 
 start_venv() {
-    grep -qsF "$(venv_wanted "$@")" "$VENV/.installed" && "$VENV/bin/python" -c 'import sidecar' 2>/dev/null && return
+    has_venv "$@" && return
     say "· installing the project into .venv (once)"
     make_venv "$@" >"$LOG/pip.log" 2>&1 </dev/null &
     PIP=$!
