@@ -41,9 +41,10 @@ class Unreadable(Exception):
 
 
 def problem(key: str, wrong: str, hint: str, origin: str = "") -> str:
-    """The one line for one mistake: key path, what is wrong, where, what to do."""
+    """The one printable line for one mistake: key path, what is wrong, where, what to do."""
     where = f" ({origin})" if origin else ""
-    return f"{key}: {wrong}{where}" + (f" — {hint}" if hint else "")
+    line = f"{key}: {wrong}{where}" + (f" — {hint}" if hint else "")
+    return "".join(c if c.isprintable() else "\ufffd" for c in line)  # keys and paths may hold line ends
 
 
 def pattern_of(path: Key) -> Key:

@@ -45,7 +45,7 @@ PRESETS: tuple[Preset, ...] = (
         "a1111",
         ("/opt/stable-diffusion-webui/outputs", "/workspace/stable-diffusion-webui/outputs"),
         image=r"ai-dock/stable-diffusion-webui",
-    ),  # fmt: skip
+    ),
     Preset("a1111", ("/output",), image=r"sd-auto\b"),
     Preset("a1111", ("/app/stable-diffusion-webui/outputs",), image=r"universonic/stable-diffusion-webui"),
     Preset(

@@ -1,0 +1,66 @@
+"""`.env.example` names every setting, and nothing that it says is wrong."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from sidecar.config import Settings, every_setting, load
+
+FILE = Path(__file__).parents[2] / ".env.example"
+HEADER = """\
+# Every setting of media-sync, with its default. Take the # away from what you change.
+#
+# Each name also exists with _FILE behind it: the value is then read from that file (for secrets). A variable without a
+# value counts as absent. Lengths of time: 24h, 10m, 250ms, 7d, 1h30m. Sizes: 64MiB, 2GB. Several globs: a;b;c.
+# The same keys can stand in media-sync.yaml: MEDIA_SYNC_PURGE__OLDER_THAN is purge.older_than.
+"""
+SECTIONS = {
+    "sources": "Sources that containers' labels do not name; NAME is the source's name, and any number can stand here"
+}
+
+
+def rendered() -> str:
+    """The file as it must be. After a change to the settings, this is what belongs into it."""
+    lines, section = [HEADER], ""
+    for setting in every_setting():
+        first = setting.key.split(".")[0] if "." in setting.key else ""
+        if first != section:
+            section = first
+            lines.append(f"\n# --- {SECTIONS.get(section, section)}\n")
+        lines.append(f"\n# {setting.description}\n#{setting.env}={setting.default}\n")
+    return "".join(lines)
+
+
+def named() -> dict[str, str]:
+    return dict(re.findall(r"^#(MEDIA_SYNC_\w+)=(.*)$", FILE.read_text(), re.MULTILINE))
+
+
+def test_file_is_what_the_settings_say() -> None:
+    assert FILE.read_text() == rendered()
+
+
+def test_file_names_exactly_every_setting() -> None:
+    assert set(named()) == {setting.env for setting in every_setting()}
+
+
+def test_every_setting_is_explained_in_one_sentence() -> None:
+    for setting in every_setting():
+        assert setting.description.endswith("."), setting.key
+        assert len(setting.description) <= 118, setting.key
+
+
+def test_every_default_in_the_file_is_the_models_own(tmp_path: Path) -> None:
+    for name, value in named().items():
+        env = {name: value}
+        if name.startswith("MEDIA_SYNC_SOURCES__"):
+            env["MEDIA_SYNC_SOURCES__NAME__CONTAINER"] = value if name.endswith("__CONTAINER") and value else "x"
+            plain = load(env={"MEDIA_SYNC_SOURCES__NAME__CONTAINER": "x"}, cwd=tmp_path, system_file=tmp_path / "none")
+            assert load(env=env, cwd=tmp_path, system_file=tmp_path / "none").settings == plain.settings, name
+        else:
+            assert load(env=env, cwd=tmp_path, system_file=tmp_path / "none").settings == Settings(), name
+
+
+def test_all_defaults_together_change_nothing(tmp_path: Path) -> None:
+    env = {name: value for name, value in named().items() if not name.startswith("MEDIA_SYNC_SOURCES__")}
+    assert load(env=env, cwd=tmp_path, system_file=tmp_path / "none").settings == Settings()
