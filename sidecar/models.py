@@ -42,7 +42,7 @@ class FileStat:
     """What a scan knows of one name. Sizes in bytes, `mtime_ns` in ns since the epoch.
 
     `exact` is false where the scanner knows mtime to the second only (archive headers, busybox without nanoseconds);
-    `inode`, `uid`, `gid` and `mode` are -1 where it cannot know them.
+    `inode`, `device`, `uid`, `gid` and `mode` are -1 where it cannot know them.
     """
 
     path: bytes
@@ -55,6 +55,13 @@ class FileStat:
     nlink: int = 1
     type: FileType = FileType.FILE
     exact: bool = True
+    device: int = -1
+
+    def readable_by(self, uid: int) -> bool:
+        """Whether a process of that user may read it, as far as mode and owner tell; groups get the benefit."""
+        if uid <= 0 or self.mode < 0 or self.uid < 0:
+            return True
+        return bool(self.mode & 0o400) if self.uid == uid else bool(self.mode & 0o044)
 
     def same_as(self, other: FileStat) -> bool:
         """Whether both describe the same unchanged file, as far as the less exact of the two can tell."""

@@ -143,7 +143,7 @@ class Manifest:
             "WHERE source_id = ? AND root = ?",
             (key.source_id, root),
         )
-        return {r[0]: Waiting(*r[1:5], bool(r[5]), r[6]) for r in rows}
+        return {r[0]: Waiting(r[1], r[2], r[3], r[4], bool(r[5]), r[6]) for r in rows}
 
     def set_waiting(self, key: SourceKey, root: bytes, waiting: dict[bytes, Waiting]) -> None:
         """Replace what waits in a root."""
@@ -276,7 +276,7 @@ class Manifest:
             "SELECT id, action, cause, started_ns, ended_ns, ok, report FROM jobs ORDER BY started_ns DESC LIMIT ?",
             (limit,),
         )
-        return [JobRow(*r[:5], None if r[5] is None else bool(r[5]), r[6]) for r in rows]
+        return [JobRow(r[0], r[1], r[2], r[3], r[4], None if r[5] is None else bool(r[5]), r[6]) for r in rows]
 
     def totals(self) -> list[SourceTotals]:
         """Per source: files by state and bytes whose copies are kept, by name."""

@@ -49,7 +49,7 @@ def decide(scan: Scan, known: dict[bytes, Known], waiting: dict[bytes, Waiting],
         result.scanned += 1
         seen.add(stat.path)
         record = known.get(stat.path)
-        if record is not None and _unchanged(record, stat, generation_id):
+        if record is not None and _unchanged(record, stat):
             result.unchanged += 1
             _follow(result, record, stat, generation_id)
             continue
@@ -57,7 +57,7 @@ def decide(scan: Scan, known: dict[bytes, Known], waiting: dict[bytes, Waiting],
         if reason:
             result.skipped.append(Problem(stat.path, reason))
             continue
-        if not _readable(stat, scan):
+        if not stat.readable_by(scan.agent_uid):
             result.failed.append(
                 Problem(stat.path, f"permission denied: the agent (uid {scan.agent_uid}) may not read it")
             )
@@ -70,7 +70,7 @@ def decide(scan: Scan, known: dict[bytes, Known], waiting: dict[bytes, Waiting],
     return result
 
 
-def _unchanged(record: Known, stat: FileStat, generation_id: int) -> bool:
+def _unchanged(record: Known, stat: FileStat) -> bool:
     return same_stat(
         record.size,
         record.mtime_ns,
@@ -124,15 +124,6 @@ def _left_out(stat: FileStat, rules: Rules, pictures: set[bytes]) -> str:
     if kind.kind is Kind.TEXT and group_key(stat.path) not in pictures:
         return "text without a picture of its name"
     return ""
-
-
-def _readable(stat: FileStat, scan: Scan) -> bool:
-    """Whether the agent may read it, as far as mode and owner tell; other readers are the engine itself."""
-    if scan.agent_uid <= 0 or stat.mode < 0 or stat.uid < 0:
-        return True
-    if stat.uid == scan.agent_uid:
-        return bool(stat.mode & 0o400)
-    return bool(stat.mode & (0o040 | 0o004))
 
 
 def _settle(result: Decision, stat: FileStat, before: Waiting | None, now_ns: int, settling: Settling) -> None:

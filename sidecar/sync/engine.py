@@ -86,7 +86,7 @@ class _RootPass:
         self._settled: set[bytes] = set()
         self._waiting: dict[bytes, Waiting] = {}
         self._loop = asyncio.get_running_loop()
-        self._flushers: ThreadPoolExecutor | None = None
+        self._flushers: ThreadPoolExecutor
         self._placer = Placer(engine.library, engine.manifest, source.name, folder_of_root(source.roots, number))
 
     async def run(self) -> None:
@@ -183,7 +183,6 @@ class _RootPass:
         if not good:
             return
         library, manifest = self._engine.library, self._engine.manifest
-        assert self._flushers is not None
         library.flush([f.staged for f in good], self._flushers)
         files: list[NewFile] = []
         events: list[FileStored] = []

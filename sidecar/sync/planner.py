@@ -31,7 +31,7 @@ class Costs:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds of one plan: seconds of lock per archive read (inf where nothing is locked), and per stream what it carries."""
+    """Bounds of one plan: seconds of lock per archive read (inf where nothing is locked), size of one stream."""
 
     max_freeze: float = 0.250
     stream_bytes: int = 256 << 20

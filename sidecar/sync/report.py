@@ -13,7 +13,8 @@ from sidecar.models import Problem, Road, shown
 class SyncReport:
     """One source's pass. Counts are files, sizes bytes; `error` is why the source as a whole could not be pulled.
 
-    In a dry run `would_store` and `bytes_to_store` say what a real one would fetch. `failed` are files that should be in the library and are not; `skipped` and `unsettled` are not failures.
+    `failed` are files that should be in the library and are not; `skipped` and `unsettled` are no failures. In a dry
+    run `would_store` and `bytes_to_store` say what a real one would fetch.
     """
 
     name: str

@@ -1,0 +1,252 @@
+"""Deletes proven, old originals: `plan` decides and changes nothing, `execute` carries one plan out, once."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from sidecar.cleanup.plan import Candidate, PurgePlan, PurgeRules, RootPlan, plan_root
+from sidecar.cleanup.report import PurgeReport
+from sidecar.errors import Cancelled, LibraryFull, MediaSyncError, Refused
+from sidecar.events import Bus, FileKept, FilePurged, FileRestored
+from sidecar.library import Library
+from sidecar.manifest import Manifest, SourceKey
+from sidecar.media.kinds import PRIVATE_PREFIX, is_dated_folder
+from sidecar.models import PurgeItem, PurgeOutcome, PurgeResult, Source
+from sidecar.progress import ProgressManager
+from sidecar.transports.base import TransportAdapter
+
+BATCH = 256  # originals whose copies are proven, and whose intents are recorded, at a time
+PROVERS = 2  # threads that re-read copies
+
+
+class CleanupEngine:
+    """Purges sources. An original goes only after its copy proved itself again, and only if it proves itself, too."""
+
+    def __init__(self, library: Library, manifest: Manifest, rules: PurgeRules, bus: Bus,
+                 clock_ns: Callable[[], int] = time.time_ns) -> None:  # fmt: skip
+        self.library = library
+        self.manifest = manifest
+        self.rules = rules
+        self.bus = bus
+        self.clock_ns = clock_ns
+
+    async def plan(self, source: Source, adapter: TransportAdapter) -> PurgePlan:
+        """Scan the source and decide over every file. Changes nothing anywhere."""
+        key = await asyncio.to_thread(self.manifest.enter, source, self.clock_ns())
+        roots: list[RootPlan] = []
+        for root in source.roots:
+            scan = await adapter.scan(root)
+            known = await asyncio.to_thread(self.manifest.known, key, root)
+            one = plan_root(scan, known, key.generation_id, source.rules, self.rules, self.clock_ns())
+            roots.append(one)
+        refused = self._refusal(source, adapter, roots)
+        return PurgePlan(source.name, tuple(roots), refused)
+
+    def _refusal(self, source: Source, adapter: TransportAdapter, roots: Sequence[RootPlan]) -> str | None:
+        if not source.rules.purge:
+            return "purge is switched off for this source"
+        if not adapter.capabilities.purge:
+            return adapter.capabilities.why_not_purge
+        for root in roots:
+            if root.refused:
+                return root.refused
+            if any(self._is_own_copy(c) for c in root.candidates):
+                return "the library lies inside the source's folder: its files are the copies themselves"
+        return None
+
+    def _is_own_copy(self, candidate: Candidate) -> bool:
+        """Whether original and copy are one file (device and inode), so that deleting one deletes both."""
+        stat = candidate.stat
+        if stat.inode < 0 or stat.device < 0:
+            return False
+        try:
+            return self.library.inode_of(candidate.library_path) == (stat.device, stat.inode)
+        except OSError:
+            return False
+
+    def preview(self, plan: PurgePlan) -> PurgeReport:
+        """The report of a dry run: exactly this plan."""
+        report = PurgeReport(plan.source, candidates=plan.candidates, refused=plan.refused)
+        for root in plan.roots:
+            report.files += [(c.stat.path, "would purge", "") for c in root.candidates]
+            for path, reason in root.kept:
+                report.keep(path, reason)
+        return report
+
+    async def execute(self, job: str, plan: PurgePlan, source: Source, adapter: TransportAdapter,
+                      progress: ProgressManager) -> PurgeReport:  # fmt: skip
+        """Carry out a plan. Raises ValueError when it was executed before.
+
+        Trouble with the source is in the report; errors of the library and the manifest are raised.
+        """
+        if plan.used:
+            raise ValueError("a purge plan is executed once")
+        plan.used = True
+        report = PurgeReport(plan.source, candidates=plan.candidates, refused=plan.refused)
+        started = time.monotonic()
+        for root in plan.roots:
+            for path, reason in root.kept:
+                report.keep(path, reason)
+        if plan.refused is None and plan.candidates:
+            key = await asyncio.to_thread(self.manifest.enter, source, self.clock_ns())
+            progress.expect(plan.candidates, sum(c.stat.size for root in plan.roots for c in root.candidates))
+            try:
+                for root in plan.roots:
+                    await _RootPurge(self, job, key, root, adapter, report, progress).run()
+            except (Refused, LibraryFull, Cancelled):
+                raise
+            except MediaSyncError as error:
+                report.error = error
+        report.seconds = time.monotonic() - started
+        return report
+
+    async def settle(self, job: str, source: Source, adapter: TransportAdapter) -> int:
+        """Finish what an interrupted purge left: files under private names come back. Answers how many intents."""
+        if not adapter.capabilities.purge:
+            return 0
+        key = await asyncio.to_thread(self.manifest.enter, source, self.clock_ns())
+        count = 0
+        for root in source.roots:
+            intents = await asyncio.to_thread(self.manifest.open_purges, key, root)
+            if not intents:
+                continue
+            by_owner = defaultdict(list)
+            for intent in intents:
+                by_owner[intent.uid, intent.gid].append(intent)
+            for owner, some in by_owner.items():
+                answers = await adapter.settle_private(root, [(i.path, i.private) for i in some], owner)
+                there = await adapter.restat(root, [i.path for i in some])
+                outcomes = []
+                for i in some:
+                    answer = answers.get(i.path, "unknown")
+                    if answer == "absent":
+                        answer = "interrupted" if i.path in there else "purged"
+                    elif answer == "restored":
+                        self.bus.emit(FileRestored(job, source.name, i.path))
+                    if answer != "unknown":
+                        outcomes.append((i, answer))
+                await asyncio.to_thread(self.manifest.settle, outcomes, self.clock_ns())
+                count += len(outcomes)
+        return count
+
+
+class _RootPurge:
+    """The state of executing one root's part of a plan."""
+
+    def __init__(self, engine: CleanupEngine, job: str, key: SourceKey, plan: RootPlan, adapter: TransportAdapter,
+                 report: PurgeReport, progress: ProgressManager) -> None:  # fmt: skip
+        self._engine = engine
+        self._job = job
+        self._key = key
+        self._plan = plan
+        self._adapter = adapter
+        self._report = report
+        self._progress = progress
+        self._results: list[tuple[int, PurgeOutcome, str]] = []
+        self._by_path: dict[bytes, Candidate] = {}
+        self._touched: set[bytes] = set()
+
+    async def run(self) -> None:
+        by_owner: dict[tuple[int, int], list[Candidate]] = defaultdict(list)
+        for candidate in self._plan.candidates:
+            by_owner[candidate.owner].append(candidate)
+        with ThreadPoolExecutor(PROVERS, "prove") as provers:
+            for owner, candidates in by_owner.items():
+                try:
+                    batches = self._batches(candidates, owner, provers)
+                    async for result in self._adapter.purge(self._plan.root, batches, owner):
+                        self._take(result)
+                finally:
+                    self._conclude()
+                if self._engine.rules.remove_empty_dated:
+                    await self._remove_empty(owner)
+
+    async def _batches(self, candidates: Sequence[Candidate], owner: tuple[int, int], provers: ThreadPoolExecutor
+                       ) -> AsyncIterator[Sequence[PurgeItem]]:  # fmt: skip
+        """Prove copies, record the intent, hand over; a batch's outcome is recorded before the next is made."""
+        loop = asyncio.get_running_loop()
+        for at in range(0, len(candidates), BATCH):
+            await asyncio.to_thread(self._conclude)
+            self._engine.library.check_marker()
+            some = candidates[at : at + BATCH]
+            proofs = await asyncio.gather(*(loop.run_in_executor(provers, self._proves, c) for c in some))
+            sound = []
+            for candidate, proof in zip(some, proofs, strict=True):
+                if proof:
+                    self._keep(candidate, proof)
+                else:
+                    sound.append(candidate)
+            if not sound:
+                continue
+            items = [_item(c) for c in sound]
+            self._by_path = {c.stat.path: c for c in sound}
+            intents = [(c.file_id, item.private) for c, item in zip(sound, items, strict=True)]
+            await asyncio.to_thread(self._engine.manifest.intend, self._key, self._job, intents, owner,
+                                    self._engine.clock_ns())  # fmt: skip
+            yield items
+
+    def _proves(self, candidate: Candidate) -> str:
+        """Why the copy does not stand for its original; "" when its bytes, re-read from disk, do."""
+        found = self._engine.library.rehash(candidate.library_path)
+        if found is None:
+            return "its library copy is missing"
+        if found != (candidate.sha256, candidate.stat.size):
+            return "its library copy is damaged"
+        return ""
+
+    def _take(self, result: PurgeResult) -> None:
+        candidate = self._by_path.pop(result.item.path)
+        self._results.append((candidate.file_id, result.outcome, result.detail))
+        self._progress.advance(size=candidate.stat.size, files=1)
+        if result.outcome is PurgeOutcome.PURGED:
+            self._report.purged += 1
+            self._report.bytes_freed += candidate.stat.size
+            self._report.files.append((candidate.stat.path, "purged", ""))
+            self._touched.add(candidate.stat.path.rpartition(b"/")[0])
+            self._engine.bus.emit(FilePurged(self._job, self._report.name, candidate.stat.path, candidate.stat.size))
+        elif result.outcome in (PurgeOutcome.CHANGED, PurgeOutcome.GONE):
+            self._keep(candidate, _REASONS[result.outcome])
+        else:
+            self._fail(candidate, _REASONS[result.outcome] + (f": {result.detail}" if result.detail else ""))
+
+    def _keep(self, candidate: Candidate, reason: str) -> None:
+        self._report.keep(candidate.stat.path, reason)
+        if reason in ("its library copy is missing", "its library copy is damaged"):
+            self._report.failed += 1
+        self._engine.bus.emit(FileKept(self._job, self._report.name, candidate.stat.path, reason))
+
+    def _fail(self, candidate: Candidate, reason: str) -> None:
+        self._report.failed += 1
+        self._report.files.append((candidate.stat.path, "failed", reason))
+        self._engine.bus.emit(FileKept(self._job, self._report.name, candidate.stat.path, reason))
+
+    def _conclude(self) -> None:
+        if self._results:
+            results, self._results = self._results, []
+            self._engine.manifest.conclude(self._job, results, self._engine.clock_ns())
+
+    async def _remove_empty(self, owner: tuple[int, int]) -> None:
+        folders = sorted(f for f in self._touched if f and is_dated_folder(f + b"/x") is not None)
+        if folders:
+            gone = await self._adapter.remove_empty(self._plan.root, folders, owner)
+            self._report.folders_removed += len(gone)
+
+
+_REASONS = {
+    PurgeOutcome.CHANGED: "changed at the last moment",
+    PurgeOutcome.GONE: "was gone already",
+    PurgeOutcome.DENIED: "permission denied",
+    PurgeOutcome.STRANDED: "changed, and its name was taken meanwhile: kept under a hidden name",
+    PurgeOutcome.FAILED: "could not be deleted",
+}
+
+
+def _item(candidate: Candidate) -> PurgeItem:
+    private = PRIVATE_PREFIX + secrets.token_hex(12).encode()
+    stat = candidate.stat
+    return PurgeItem(stat.path, stat.size, stat.mtime_ns, stat.exact, candidate.sha256, private)

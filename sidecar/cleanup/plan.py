@@ -1,0 +1,163 @@
+"""Which originals may go: a pure decision over a fresh scan, the manifest and the rules. Unsure means keep."""
+
+from __future__ import annotations
+
+import datetime
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from sidecar.manifest import Known
+from sidecar.media.kinds import Kind, classify, counter, group_key, is_dated_folder
+from sidecar.models import NS, FileStat, FileType, Rules, Scan, same_stat
+from sidecar.patterns import matches
+
+EMPTIES = 20  # a plan that leaves nothing of more files than this needs the operator's word
+SKEW_NS = 10 * 60 * NS
+
+
+@dataclass(frozen=True, slots=True)
+class PurgeRules:
+    """What the operator decided for every source. Ages in ns; `max_delete` a count or, as a str, a percentage."""
+
+    min_stored_ns: int = 0
+    keep_newest: int = 1
+    max_count: int | None = None
+    max_percent: float | None = None
+    kinds: frozenset[Kind] = frozenset((Kind.IMAGE, Kind.VIDEO, Kind.AUDIO, Kind.TEXT))
+    remove_empty_dated: bool = False
+    allow_empty: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One original that may go, what it was at the scan, and the copy that has to prove itself first."""
+
+    file_id: int
+    stat: FileStat
+    sha256: bytes
+    library_path: bytes
+    owner: tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class RootPlan:
+    """The decision for one root: who may go, and of every other file why it stays."""
+
+    root: bytes
+    candidates: tuple[Candidate, ...]
+    kept: tuple[tuple[bytes, str], ...]
+    refused: str | None = None
+    files: int = 0
+
+
+@dataclass(slots=True)
+class PurgePlan:
+    """What a purge would do to one source. Made by `CleanupEngine.plan`, executed once."""
+
+    source: str
+    roots: tuple[RootPlan, ...]
+    refused: str | None = None
+    used: bool = field(default=False, repr=False)
+
+    @property
+    def candidates(self) -> int:
+        """How many originals may go."""
+        return sum(len(root.candidates) for root in self.roots)
+
+    def kept(self) -> Counter[str]:
+        """How many files stay, by reason."""
+        return Counter(reason for root in self.roots for _, reason in root.kept)
+
+
+def plan_root(scan: Scan, known: dict[bytes, Known], generation_id: int, rules: Rules, purge: PurgeRules,
+              clock_ns: int) -> RootPlan:  # fmt: skip
+    """Decide over every file of a scan. `clock_ns` is this process's own clock, to notice one that jumped."""
+    files = [e for e in scan.entries if e.type is not FileType.DIRECTORY]
+    if abs(scan.now_ns - clock_ns) > SKEW_NS:
+        minutes = abs(scan.now_ns - clock_ns) // (60 * NS)
+        reason = f"the source's clock and this one differ by {minutes} minutes"
+        return RootPlan(scan.root, (), tuple((f.path, "clock jumped") for f in files), reason, len(files))
+    owners = {e.path: (e.uid, e.gid) for e in scan.entries if e.type is FileType.DIRECTORY} | {b"": scan.owner}
+    newest = _newest(files, purge.keep_newest, scan.now_ns)
+    verdicts: dict[bytes, str] = {}
+    for f in files:
+        verdicts[f.path] = _why_kept(f, known.get(f.path), generation_id, rules, purge, scan.now_ns, newest, owners,
+                                     clock_ns)  # fmt: skip
+    _keep_companions(verdicts)
+    candidates = tuple(
+        Candidate(record.file_id, f, record.hash, record.library_path, owners.get(_folder(f.path), (-1, -1)))
+        for f in files
+        if not verdicts[f.path] and (record := known[f.path])
+    )
+    kept = tuple((path, reason) for path, reason in verdicts.items() if reason)
+    return RootPlan(scan.root, candidates, kept, _refusal(candidates, files, purge), len(files))
+
+
+def _why_kept(f: FileStat, record: Known | None, generation_id: int, rules: Rules, purge: PurgeRules, now_ns: int,
+              newest: set[bytes], owners: dict[bytes, tuple[int, int]], clock_ns: int) -> str:  # fmt: skip
+    """The first reason to keep a file; "" when there is none."""
+    kind = classify(f.path)
+    if f.type is not FileType.FILE or kind.reason or kind.kind not in purge.kinds:
+        return kind.reason or "not a kind that is purged"
+    if record is None:
+        return "not stored yet"
+    if not same_stat(record.size, record.mtime_ns, record.inode, f.size, f.mtime_ns, f.inode,
+                     exact=record.exact and f.exact):  # fmt: skip
+        return "changed since it was stored"
+    if record.generation_id != generation_id:
+        return "new generation, not looked at by a sync yet"
+    if f.mtime_ns > now_ns:
+        return "its mtime lies in the future"
+    if now_ns - f.mtime_ns <= rules.older_than_ns:
+        return "younger than the age limit"
+    if clock_ns - record.stored_ns < purge.min_stored_ns:
+        return "stored too short a time ago"
+    if matches(f.path, rules.preserve):
+        return "preserved by pattern"
+    if f.path in newest:
+        return "newest of its prefix"
+    if f.uid != owners.get(_folder(f.path), (-1, -1))[0]:
+        return "foreign owner"
+    return ""
+
+
+def _newest(files: Iterable[FileStat], keep: int, now_ns: int) -> set[bytes]:
+    """The highest numbers of each folder and prefix, which a generator's counter goes on from."""
+    # half a day of slack, for the folder's date is in the container's time zone
+    today = (datetime.datetime.fromtimestamp(now_ns / NS, datetime.UTC) - datetime.timedelta(hours=12)).date()
+    series: dict[tuple[bytes, bytes], dict[int, list[bytes]]] = defaultdict(lambda: defaultdict(list))
+    for f in files:
+        numbered = counter(f.path)
+        if numbered is None:
+            continue
+        date = is_dated_folder(f.path)
+        if date is not None and date < today:
+            continue
+        series[numbered.folder, numbered.prefix][numbered.number].append(f.path)
+    return (
+        {path for numbers in series.values() for n in sorted(numbers)[-keep:] for path in numbers[n]} if keep else set()
+    )
+
+
+def _keep_companions(verdicts: dict[bytes, str]) -> None:
+    """Files of one stem go together or not at all."""
+    staying = {group_key(path) for path, reason in verdicts.items() if reason}
+    for path, reason in verdicts.items():
+        if not reason and group_key(path) in staying:
+            verdicts[path] = "belongs to a file that stays"
+
+
+def _refusal(candidates: tuple[Candidate, ...], files: list[FileStat], purge: PurgeRules) -> str | None:
+    count = len(candidates)
+    if purge.max_count is not None and count > purge.max_count:
+        return f"{count} files would go, purge.max_delete allows {purge.max_count}"
+    if purge.max_percent is not None and files and count * 100 > purge.max_percent * len(files):
+        return f"{count} of {len(files)} files would go, purge.max_delete allows {purge.max_percent:g} %"
+    if count == len(files) and count > EMPTIES and not purge.allow_empty:
+        return f"all {count} files would go; give --allow-empty if that is meant"
+    return None
+
+
+def _folder(path: bytes) -> bytes:
+    return path.rpartition(b"/")[0]

@@ -1,0 +1,53 @@
+"""What a purge of one source did, or would do: the object that `purge --json` prints."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from sidecar.errors import MediaSyncError
+from sidecar.models import shown
+
+
+@dataclass(slots=True)
+class PurgeReport:
+    """Counts are files, sizes bytes. `files` holds (path, outcome, reason) of every file of the source's roots."""
+
+    name: str
+    candidates: int = 0
+    purged: int = 0
+    failed: int = 0
+    bytes_freed: int = 0
+    kept: Counter[str] = field(default_factory=Counter)
+    refused: str | None = None
+    files: list[tuple[bytes, str, str]] = field(default_factory=list)
+    folders_removed: int = 0
+    seconds: float = 0.0
+    error: MediaSyncError | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether all went as planned."""
+        return not self.failed and self.refused is None and self.error is None
+
+    def keep(self, path: bytes, reason: str) -> None:
+        """One file stays."""
+        self.kept[reason] += 1
+        self.files.append((path, "kept", reason))
+
+    def as_json(self) -> dict[str, Any]:
+        """The shape that DESIGN.md fixes, with `folders_removed`, `seconds` and `error` besides."""
+        return {
+            "name": self.name,
+            "candidates": self.candidates,
+            "purged": self.purged,
+            "kept": dict(self.kept),
+            "bytes_freed": self.bytes_freed,
+            "failed": self.failed,
+            "refused": self.refused,
+            "folders_removed": self.folders_removed,
+            "seconds": round(self.seconds, 3),
+            "error": self.error.line() if self.error else None,
+            "files": [{"path": shown(p), "outcome": outcome, "reason": reason} for p, outcome, reason in self.files],
+        }

@@ -1,0 +1,275 @@
+"""The Docker transport: agent where the container runs and has a shell, archives of the engine everywhere else."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from sidecar.errors import AgentFailed, EngineRefused, EngineUnreachable, MediaSyncError, RootMissing, SourceGone
+from sidecar.models import (
+    Capabilities,
+    FileStat,
+    FileType,
+    Problem,
+    PurgeItem,
+    PurgeResult,
+    Road,
+    Scan,
+    Source,
+    Transfer,
+)
+from sidecar.transports.base import Reading
+from sidecar.transports.docker import wire
+from sidecar.transports.docker.client import Engine
+from sidecar.transports.docker.inspected import Container, python_candidates
+from sidecar.transports.docker.reading import (
+    OnOpen,
+    TarReading,
+    agent_stream,
+    archive,
+    archive_target,
+)
+from sidecar.transports.docker.session import AgentSession
+from sidecar.transports.docker.tar import TarReader, TarType
+
+HOLD = 2.0  # seconds: what `docker stop` of a running generator may have to wait for one of our reads
+_ARCHIVE_ROADS = frozenset((Road.FOLDER, Road.FILE))
+_KINDS = {TarType.FILE: FileType.FILE, TarType.DIRECTORY: FileType.DIRECTORY, TarType.SYMLINK: FileType.LINK}
+_DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+class DockerAdapter:
+    """One container. Starts its agent when it is first needed and keeps it until `close`."""
+
+    def __init__(self, engine: Engine, source: Source, inspect: Mapping[str, Any], *, stall: float = 10.0,
+                 pull_only: bool = False, user: str = "") -> None:  # fmt: skip
+        self._engine = engine
+        self._source = source
+        self._inspect = inspect
+        self._stall = stall
+        self._pull_only = pull_only
+        self._user = user
+        self._forced_user = bool(user)
+        self._start: wire.Start | None = None
+        self._looked = False
+        self._why_none = ""
+        self._sessions: dict[str, AgentSession] = {}
+        self._mounts = dict(zip(source.roots, source.mounts, strict=False))
+
+    @property
+    def _id(self) -> str:
+        return self._source.generation
+
+    @property
+    def capabilities(self) -> Capabilities:
+        if self._start is not None:
+            roads = frozenset((Road.STREAM,)) if "tmpfs" in self._mounts.values() else frozenset(Road)
+            return Capabilities(self._start.scanner, roads, purge=True)
+        running = self._source.state in ("running", "paused", "restarting")
+        return Capabilities("archive", _ARCHIVE_ROADS, why_not_purge=self._why_none, reads_lock=running)
+
+    # -- finding and talking to the agent ---------------------------------------------------------------------------
+
+    async def prepare(self) -> Capabilities:
+        """Find out which agent can run, without starting one: HEAD costs a millisecond, a failing exec fifty."""
+        if not self._looked:
+            self._why_none = await self._look()
+            self._looked = True
+        return self.capabilities
+
+    async def _look(self) -> str:
+        if self._source.state != "running":
+            return "paused" if self._source.state == "paused" else "not running"
+        if self._pull_only:
+            return "pull-only mode"
+        path = Container.of(self._inspect).env.get("PATH") or _DEFAULT_PATH
+        for name in python_candidates(self._inspect):
+            if found := await self._which(name, path):
+                self._start = wire.start_python(found)
+                return ""
+        if await self._which("sh", path):
+            self._start = wire.start_sh()
+            return ""
+        return "no shell"
+
+    async def _which(self, name: str, path: str) -> str:
+        places = [name] if "/" in name else [f"{folder}/{name}" for folder in path.split(":") if folder.startswith("/")]
+        answers = await asyncio.gather(*(self._engine.head(self._id, place.encode()) for place in places))
+        return next((place for place, info in zip(places, answers, strict=True) if info and not info.is_dir), "")
+
+    async def _ask(self, user: str, build: Callable[[bytes], bytes], take: Callable[[list[bytes]], object]) -> None:
+        """Ask the agent that runs as `user`, starting it first. Raises SourceGone when its container went away."""
+        session = self._sessions.get(user)
+        if session is None or session.dead:
+            if self._start is None:
+                raise AgentFailed(f"there is no agent in {self._source.container}: {self._why_none}")
+            session = self._sessions[user] = await AgentSession.open(self._engine, self._id, self._start, user)
+        try:
+            await session.ask(build, take)
+        except AgentFailed as error:
+            state = (await self._engine.inspect(self._id)).get("State", {}).get("Status")
+            if state != "running":
+                raise SourceGone(f"container {self._source.container} is {state} now", hint="run it again") from error
+            raise
+
+    # -- the contract -----------------------------------------------------------------------------------------------
+
+    async def scan(self, root: bytes) -> Scan:
+        await self.prepare()
+        while self._start is not None:
+            try:
+                return await self._agent_scan(root, self._start)
+            except AgentFailed as error:
+                # a broken interpreter, or a tool that is missing: the next lesser way
+                self._why_none = f"no usable agent: {error}"
+                await self._drop_sessions()
+                self._start = wire.start_sh() if self._start.scanner == "python" else None
+        if self._mounts.get(root) == "tmpfs":
+            raise EngineRefused(f"root {root.decode(errors='replace')} is a tmpfs, which only an agent inside can see",
+                                hint=f"{self._why_none}: start the container, or use a volume")  # fmt: skip
+        return await self._archive_scan(root)
+
+    async def _agent_scan(self, root: bytes, start: wire.Start) -> Scan:
+        scan = await self._scan_as(self._user, root, start)
+        uid, gid = scan.owner
+        if self._forced_user or scan.agent_uid in (0, uid) or not _is_hindered(scan):
+            return scan
+        other = f"{uid}:{gid}"
+        again = await self._scan_as(other, root, start)
+        if _hindrances(again) < _hindrances(scan):
+            self._user = other
+            return again
+        return scan
+
+    async def _scan_as(self, user: str, root: bytes, start: wire.Start) -> Scan:
+        entries = wire.Entries()
+        await self._ask(user, lambda token: wire.scan_request(token, root), entries.take)
+        return wire.read_scan(entries, root, start.scanner)
+
+    async def _archive_scan(self, root: bytes) -> Scan:
+        now = await self._engine.now_ns()
+        hold = HOLD if self.capabilities.reads_lock else None
+        info = await self._engine.head(self._id, root + b"/.")
+        if info is None or not info.is_dir:
+            raise RootMissing(f"root {root.decode(errors='replace')} does not exist in {self._source.container}",
+                              hint="correct the path, or start the generator once")  # fmt: skip
+
+        def read() -> tuple[tuple[FileStat, ...], tuple[Problem, ...], tuple[int, int]]:
+            with archive(self._engine, self._id, root + b"/.", self._stall, lambda _abort: None, hold) as readinto:
+                return _listed(TarReader(readinto))
+
+        entries, problems, owner = await asyncio.to_thread(read)
+        return Scan(root, entries, now, "archive", problems, owner)
+
+    async def restat(self, root: bytes, paths: Sequence[bytes]) -> dict[bytes, FileStat]:
+        if self._start is not None:
+            entries = wire.Entries()
+            await self._ask(self._user, lambda token: wire.stat_request(token, root, paths), entries.take)
+            return wire.read_stats(entries, paths)
+        found: dict[bytes, FileStat] = {}
+        for at in range(0, len(paths), 16):
+            some = paths[at : at + 16]
+            answers = await asyncio.gather(*(self._engine.head(self._id, root + b"/./" + path) for path in some))
+            for path, info in zip(some, answers, strict=True):
+                if info is not None and not info.is_dir and not info.is_link:
+                    found[path] = FileStat(path, info.size, info.mtime_ns)
+        return found
+
+    @contextmanager
+    def read(self, root: bytes, transfer: Transfer, on_open: OnOpen) -> Iterator[Reading]:
+        if transfer.road is Road.STREAM:
+            if self._start is None:
+                raise AgentFailed("there is no agent to stream from", hint=self._why_none)
+            paths = [f.path for f in transfer.files]
+            with agent_stream(self._engine, self._id, self._start, self._user, root, paths, self._stall, on_open) as r:
+                yield r
+            return
+        path, rename = archive_target(root, transfer)
+        hold = HOLD if transfer.road is Road.FOLDER and self.capabilities.reads_lock else None
+        with archive(self._engine, self._id, path, self._stall, on_open, hold) as readinto:
+            yield TarReading(readinto, rename)
+
+    async def purge(self, root: bytes, batches: AsyncIterator[Sequence[PurgeItem]], owner: tuple[int, int]
+                    ) -> AsyncIterator[PurgeResult]:  # fmt: skip
+        async for items in batches:
+            results, lost = await self._purge_batch(root, items, self._as(owner))
+            for result in results:  # what is known counts, even if the agent died behind it
+                yield result
+            if lost is not None:
+                raise lost
+
+    async def _purge_batch(self, root: bytes, items: Sequence[PurgeItem], user: str
+                           ) -> tuple[list[PurgeResult], MediaSyncError | None]:  # fmt: skip
+        answers, results = wire.PurgeAnswers(items), list[PurgeResult]()
+        try:
+            await self._ask(user, lambda token: wire.purge_request(token, root, items),
+                            lambda records: results.extend(answers.take(records)))  # fmt: skip
+        except MediaSyncError as error:
+            return results, error
+        return results, None
+
+    async def settle_private(self, root: bytes, items: Sequence[tuple[bytes, bytes]], owner: tuple[int, int]
+                             ) -> dict[bytes, str]:  # fmt: skip
+        records: list[bytes] = []
+        await self._ask(self._as(owner), lambda token: wire.settle_request(token, root, items), records.extend)
+        return wire.read_settled(records, items)
+
+    async def remove_empty(self, root: bytes, folders: Sequence[bytes], owner: tuple[int, int]) -> list[bytes]:
+        records: list[bytes] = []
+        deepest_first = sorted(folders, key=lambda f: -f.count(b"/"))
+        await self._ask(self._as(owner), lambda token: wire.rmdir_request(token, root, deepest_first), records.extend)
+        return wire.read_removed(records, deepest_first)
+
+    def _as(self, owner: tuple[int, int]) -> str:
+        if self._forced_user or owner[0] < 0:
+            return self._user
+        return f"{owner[0]}:{owner[1]}"
+
+    async def close(self) -> None:
+        await self._drop_sessions()
+
+    async def _drop_sessions(self) -> None:
+        sessions, self._sessions = self._sessions, {}
+        for session in sessions.values():
+            try:
+                await session.close()
+            except (EngineUnreachable, SourceGone, EngineRefused):  # it is gone, which is what was wanted
+                continue
+
+
+def _is_hindered(scan: Scan) -> bool:
+    return _hindrances(scan) > 0
+
+
+def _hindrances(scan: Scan) -> int:
+    """How many names the agent's user could not list or may not read."""
+    return len(scan.problems) + sum(not e.readable_by(scan.agent_uid) for e in scan.entries)
+
+
+def _listed(members: TarReader) -> tuple[tuple[FileStat, ...], tuple[Problem, ...], tuple[int, int]]:
+    """What the headers of an archive of `root/.` say. A later name of a hard-linked file has its first name's stat."""
+    entries: dict[bytes, FileStat] = {}
+    problems: list[Problem] = []
+    owner = (-1, -1)
+    for member in members:
+        path = member.name.removeprefix(b"./").rstrip(b"/")
+        if path in (b"", b"."):
+            owner = (member.uid, member.gid)
+            continue
+        if any(part in (b"", b".", b"..") for part in path.split(b"/")):
+            problems.append(Problem(path, "not a path below the root"))
+            continue
+        if member.type is TarType.HARDLINK:
+            first = entries.get(member.linkname.removeprefix(b"./"))
+            if first is None:
+                problems.append(Problem(path, "a hard link whose first name is not in the archive"))
+                continue
+            entries[path] = FileStat(path, first.size, first.mtime_ns, uid=first.uid, gid=first.gid, mode=first.mode,
+                                     exact=first.exact)  # fmt: skip
+            continue
+        kind = _KINDS.get(member.type, FileType.OTHER)
+        entries[path] = FileStat(path, member.size, member.mtime_ns, uid=member.uid, gid=member.gid, mode=member.mode,
+                                 type=kind, exact=member.mtime_exact)  # fmt: skip
+    return tuple(entries.values()), tuple(problems), owner

@@ -1,0 +1,261 @@
+"""The two clients of one engine, and the translation of their errors.
+
+aiodocker is the control plane: list, inspect, HEAD, exec. The docker SDK is the data plane: archive and exec streams
+read by worker threads. Both ask for `Accept-Encoding: identity`, because the engine gzips what a client says it can
+unpack (tenfold slower), and both have a read timeout.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import datetime
+import email.utils
+import json
+import ssl
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote_from_bytes
+
+import aiodocker
+import aiohttp
+import docker
+import requests
+import urllib3
+from docker.tls import TLSConfig
+from yarl import URL
+
+from sidecar.config import ResolvedHost
+from sidecar.errors import ConfigError, EngineRefused, EngineUnreachable, MediaSyncError, SourceGone
+from sidecar.models import NS
+
+IDENTITY = {"Accept-Encoding": "identity"}
+_DIRECTORY_BIT = 1 << 31  # Go's os.ModeDir, as the engine's JSON carries it
+_LINK_BIT = 1 << 27
+
+
+@dataclass(frozen=True, slots=True)
+class PathInfo:
+    """What HEAD archive tells of one path: size in bytes, mtime in ns since the epoch."""
+
+    size: int
+    mtime_ns: int
+    is_dir: bool
+    is_link: bool
+    link_target: str
+
+
+class Engine:
+    """One Docker Engine, connected. Made by `connect`, closed by `close`."""
+
+    def __init__(self, host: ResolvedHost, control: aiodocker.Docker, session: aiohttp.ClientSession,
+                 data: docker.APIClient, timeout: float, version: dict[str, Any]) -> None:  # fmt: skip
+        self.host = host
+        self.control = control
+        self.data = data
+        self.timeout = timeout
+        self.version = version
+        self._session = session
+
+    @classmethod
+    async def connect(cls, host: ResolvedHost, timeout: float) -> Engine:  # noqa: ASYNC109 (of each answer)
+        """Reach the engine and agree on an API version; `timeout` in seconds for each answer.
+
+        Raises EngineUnreachable (nobody answers) or EngineRefused (it answered, and said no).
+        """
+        where = host.url
+        session = aiohttp.ClientSession(
+            connector=_connector(host),
+            headers=IDENTITY,
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=timeout, sock_read=timeout),
+        )
+        control = aiodocker.Docker(url=where, connector=session.connector, session=session, ssl_context=_ssl(host))
+        try:
+            with translated(where):
+                version = await control.version()
+                data = await asyncio.to_thread(_data_client, host, timeout)
+        except BaseException:
+            await control.close()
+            await session.close()
+            raise
+        return cls(host, control, session, data, timeout, version)
+
+    async def close(self) -> None:
+        """Close both clients; idempotent."""
+        self.data.close()
+        await self.control.close()
+        await self._session.close()
+
+    def abort(self) -> None:
+        """Forget pooled connections; reads under way are aborted by those who opened them."""
+        self.data.close()
+
+    async def inspect_all(self) -> tuple[list[dict[str, Any]], list[str]]:
+        """`docker inspect` of every container, stopped ones too, and the ids of those that did not answer."""
+        with translated(self.host.url):
+            listed = await self.control.containers.list(all=True)
+        answers = await asyncio.gather(*(self._inspect_or_none(c.id) for c in listed))
+        silent = [c.id for c, answer in zip(listed, answers, strict=True) if answer is None]
+        return [answer for answer in answers if answer is not None], silent
+
+    async def _inspect_or_none(self, container: str) -> dict[str, Any] | None:
+        try:
+            return await self.inspect(container)
+        except SourceGone:
+            return None
+        except EngineUnreachable:  # one container whose lock is held by somebody must not hide the others
+            return None
+
+    async def inspect(self, container: str) -> dict[str, Any]:
+        """`docker inspect` of one container. Raises SourceGone when it is not there."""
+        with translated(container):
+            answer: dict[str, Any] = await self.control.containers.container(container).show()
+        return answer
+
+    async def head(self, container: str, path: bytes) -> PathInfo | None:
+        """Stat one path by HEAD archive; None when it is not there. Sees no tmpfs (moby#22020)."""
+        url = URL(f"{self.control.docker_host}/{self.control.api_version}{archive_path(container, path)}", encoded=True)
+        with translated(container):
+            async with self._session.head(url) as answer:
+                if answer.status == 404:
+                    return None
+                if answer.status >= 400:
+                    raise EngineRefused(f"the engine refused to look into {container[:12]} (HTTP {answer.status})",
+                                        hint="check the rights of the socket or proxy")  # fmt: skip
+                return _path_info(answer.headers.get("X-Docker-Container-Path-Stat", ""))
+
+    async def now_ns(self) -> int:
+        """The engine's clock, to the second, from its HTTP Date header; ns since the epoch."""
+        url = URL(f"{self.control.docker_host}/{self.control.api_version}/_ping", encoded=True)
+        with translated(self.host.url):
+            async with self._session.get(url) as answer:
+                date = answer.headers.get("Date")
+        if not date:
+            return time.time_ns()
+        return int(email.utils.parsedate_to_datetime(date).timestamp()) * NS
+
+    @asynccontextmanager
+    async def exec(self, container: str, argv: list[str], user: str) -> AsyncIterator[aiodocker.stream.Stream]:
+        """An exec with stdin, stdout and stderr, closed on leaving. Raises EngineRefused, SourceGone."""
+        with translated(container):
+            made = await self.control.containers.container(container).exec(argv, stdin=True, user=user)
+            # entered and left by hand: Stream.__aexit__ waits for nothing, and must run even when cancelled
+            stream = made.start()
+            try:
+                yield stream
+            finally:
+                await stream.close()
+
+
+def archive_path(container: str, path: bytes) -> str:
+    """The archive endpoint of a path, which may be any bytes."""
+    return f"/containers/{container}/archive?path={quote_from_bytes(path, safe=b'')}"
+
+
+def _path_info(header: str) -> PathInfo:
+    try:
+        raw = json.loads(base64.b64decode(header + "=" * (-len(header) % 4)))
+        mode = int(raw["mode"])
+        return PathInfo(int(raw["size"]), rfc3339_ns(str(raw["mtime"])), bool(mode & _DIRECTORY_BIT),
+                        bool(mode & _LINK_BIT), str(raw.get("linkTarget") or ""))  # fmt: skip
+    except (binascii.Error, ValueError, KeyError, TypeError) as error:
+        raise EngineRefused("the engine sent a path stat that cannot be read", hint="is a proxy in between?") from error
+
+
+def rfc3339_ns(text: str) -> int:
+    """Nanoseconds since the epoch of Go's RFC 3339 time, which datetime would cut to microseconds.
+
+    >>> rfc3339_ns("1970-01-01T00:00:01.123456789Z")
+    1123456789
+    """
+
+    head, fraction, zone = text, "", ""
+    for mark in ("Z", "+", "-"):
+        at = text.rfind(mark, 19)
+        if at >= 0:
+            head, zone = text[:at], text[at:]
+            break
+    head, _, fraction = head.partition(".")
+    stamp = datetime.datetime.fromisoformat(head + ("+00:00" if zone in ("Z", "") else zone))
+    seconds = int((stamp - datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)).total_seconds())
+    return seconds * NS + int((fraction + "000000000")[:9])
+
+
+@contextmanager
+def translated(what: str) -> Iterator[None]:
+    """Turn what either client raises into our errors; `what` names the engine or container."""
+    try:
+        yield
+    except aiodocker.DockerError as error:
+        raise refusal(what, int(error.status), str(error.message)) from error
+    except docker.errors.APIError as error:
+        raise refusal(what, int(error.status_code or 500), str(error.explanation)) from error
+    except (aiohttp.ClientError, TimeoutError, requests.RequestException, docker.errors.DockerException,
+            urllib3.exceptions.HTTPError, ConnectionError, FileNotFoundError, PermissionError) as error:  # fmt: skip
+        raise unreachable(what, error) from error
+
+
+def unreachable(what: str, error: BaseException) -> EngineUnreachable:
+    """The one line for an engine that does not answer."""
+    text = str(error) or type(error).__name__
+    if isinstance(error, TimeoutError | requests.Timeout):
+        return EngineUnreachable(f"{what} did not answer in time", hint="is the engine busy or hung?")
+    if "Permission denied" in text or isinstance(error, PermissionError):
+        hint = "run as a user who may use that socket (its group), or set PUID/PGID"
+        return EngineUnreachable(f"no permission to talk to Docker at {what}", hint=hint)
+    hint = "start Docker, mount its socket, or point --host / DOCKER_HOST at it"
+    return EngineUnreachable(f"cannot reach Docker at {what}: {_first_line(text)}", hint=hint)
+
+
+def refusal(what: str, status: int, message: str) -> MediaSyncError:
+    """The engine's own no, by its HTTP status."""
+    text = _first_line(message)
+    if status == 404:
+        return SourceGone(f"{what[:64]}: {text or 'not found'}", hint="was the container removed?")
+    if status == 409:
+        return SourceGone(f"{what[:64]}: {text}", hint="is the container stopped or paused?")
+    if status == 403:
+        return EngineRefused(f"{what[:64]}: forbidden: {text}", hint="the socket proxy does not grant this right")
+    return EngineRefused(f"{what[:64]}: HTTP {status}: {text}", hint="see the engine's log")
+
+
+def _first_line(text: str) -> str:
+    return text.strip().splitlines()[0][:300] if text.strip() else ""
+
+
+def _connector(host: ResolvedHost) -> aiohttp.BaseConnector:
+    if host.url.startswith("unix://"):
+        return aiohttp.UnixConnector(host.url.removeprefix("unix://"))
+    if host.url.startswith(("tcp://", "http://", "https://")):
+        return aiohttp.TCPConnector(ssl=_ssl(host) or True)
+    scheme = host.url.partition("://")[0]
+    raise ConfigError(f"engine address {host.url}: {scheme} is not supported", hint="use unix:// or tcp://")
+
+
+def _ssl(host: ResolvedHost) -> ssl.SSLContext | None:
+    if host.tls is None:
+        return None
+    try:
+        context = ssl.create_default_context(cafile=host.tls.ca)
+        if host.tls.cert and host.tls.key:
+            context.load_cert_chain(host.tls.cert, host.tls.key)
+    except OSError as error:
+        raise ConfigError(
+            f"TLS material of {host.url} cannot be read: {error}", hint="check DOCKER_CERT_PATH"
+        ) from error
+    if not host.tls.verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _data_client(host: ResolvedHost, timeout: float) -> docker.APIClient:
+    tls: TLSConfig | bool = False
+    if host.tls is not None:
+        pair = (host.tls.cert, host.tls.key) if host.tls.cert and host.tls.key else None
+        tls = TLSConfig(client_cert=pair, ca_cert=host.tls.ca, verify=host.tls.verify)
+    return docker.APIClient(base_url=host.url, version="auto", timeout=int(timeout) or 1, tls=tls, max_pool_size=16)

@@ -1,0 +1,220 @@
+"""Reads under way: archives of the engine and streams of the agent, for worker threads.
+
+Both end in one tar reader. What it says of names is only ever compared with the names that were asked for.
+"""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import struct
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import requests
+import urllib3
+
+from sidecar.errors import StreamBroken
+from sidecar.models import FileStat, Road, Transfer
+from sidecar.transports.docker import wire
+from sidecar.transports.docker.client import IDENTITY, Engine, archive_path, refusal, translated
+from sidecar.transports.docker.tar import TarMember, TarReader, TarType
+
+Abort = Callable[[], None]
+OnOpen = Callable[[Abort], None]
+_FRAME = struct.Struct(">BxxxL")
+_STDERR = 2
+_BROKEN = (OSError, urllib3.exceptions.HTTPError, http.client.HTTPException, requests.RequestException)
+
+
+class TarFile:
+    """A member of a stream, under the name that a scan gave it."""
+
+    def __init__(self, member: TarMember, path: bytes) -> None:
+        self._member = member
+        self.path = path
+        self.size = member.size
+
+    def chunks(self) -> Iterator[memoryview]:
+        return self._member.chunks()
+
+
+class TarReading:
+    """Files of a tar stream whose names `rename` knows; everything else is passed over."""
+
+    def __init__(self, readinto: Callable[[memoryview], int], rename: Callable[[bytes], bytes | None], *,
+                 concatenated: bool = False) -> None:  # fmt: skip
+        self.members = TarReader(readinto, concatenated=concatenated)
+        self._rename = rename
+        self.problems: list[tuple[bytes, str]] = []
+
+    @property
+    def received(self) -> int:
+        return self.members.received
+
+    def __iter__(self) -> Iterator[TarFile]:
+        for member in self.members:
+            path = self._rename(member.name)
+            if path is not None and member.type is TarType.FILE:
+                yield TarFile(member, path)
+
+
+@contextmanager
+def archive(engine: Engine, container: str, path: bytes, stall: float, on_open: OnOpen, hold: float | None = None
+            ) -> Iterator[Callable[[memoryview], int]]:  # fmt: skip
+    """GET archive of an absolute path: a `readinto` for its tar bytes.
+
+    `stall` seconds without a byte end it; so do `hold` seconds in all, because an open read keeps the container's
+    lock (moby#29058). Raises SourceGone for a container or path that is not there, StreamBroken when cut off.
+    """
+    client = engine.data
+    url = f"{client.base_url}/v{client.api_version}{archive_path(container, path)}"
+    with translated(container):
+        response = client.get(url, stream=True, headers=IDENTITY, timeout=(engine.timeout, stall))
+        with response:
+            if response.status_code >= 400:
+                raise refusal(container, response.status_code, response.text)
+            raw = response.raw
+            cut = _Cutter(raw.shutdown, hold)
+            on_open(cut.now)
+            with cut:
+                yield _reader(raw.readinto, cut)
+
+
+@contextmanager
+def agent_stream(engine: Engine, container: str, start: wire.Start, user: str, root: bytes, paths: Sequence[bytes],
+                 stall: float, on_open: OnOpen) -> Iterator[TarReading]:  # fmt: skip
+    """The agent's tar stream of exactly these files. It takes no lock, and sees tmpfs."""
+    token = wire.new_token()
+    with translated(container):
+        made = engine.data.exec_create(container, list(start.argv), stdin=True, user=user)
+        opened: Any = engine.data.exec_start(made["Id"], socket=True)
+        link: socket.socket = getattr(opened, "_sock", opened)
+        link.settimeout(stall)
+        cut = _Cutter(lambda: link.shutdown(socket.SHUT_RDWR), None)
+        on_open(cut.now)
+        try:
+            with cut:
+                link.sendall(start.preamble + wire.tar_request(token, root, paths) + wire.quit_request())
+                frames = _Frames(link, wire.RecordParser(token))
+                reading = TarReading(_reader(frames.readinto, cut), _undotted, concatenated=True)
+                yield reading
+                frames.finish()
+                reading.problems += [(p.path, p.reason) for p in wire.read_problems(frames.records)]
+        finally:
+            opened.close()
+            link.close()
+
+
+class _Cutter:
+    """Ends a read from another thread, or after its time; remembers that it did."""
+
+    def __init__(self, shutdown: Abort, hold: float | None) -> None:
+        self._shutdown = shutdown
+        self._timer = threading.Timer(hold, self.now) if hold else None
+        self.cut = False
+
+    def now(self) -> None:
+        self.cut = True
+        with suppress(OSError, ValueError, AttributeError):  # it ended by itself meanwhile
+            self._shutdown()
+
+    def __enter__(self) -> _Cutter:
+        if self._timer is not None:
+            self._timer.daemon = True
+            self._timer.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+
+def _reader(readinto: Callable[[memoryview], int], cut: _Cutter) -> Callable[[memoryview], int]:
+    def read(view: memoryview) -> int:
+        try:
+            return readinto(view)
+        except TimeoutError as error:
+            raise StreamBroken("the read stalled", hint="is the engine or its disk overloaded?") from error
+        except _BROKEN as error:
+            why = "was cut off" if cut.cut else f"broke off: {error}"
+            raise StreamBroken(f"the read {why}") from error
+
+    return read
+
+
+class _Frames:
+    """Takes the engine's multiplexed exec stream apart: standard output is the tar, standard error the records."""
+
+    def __init__(self, link: socket.socket, parser: wire.RecordParser) -> None:
+        self._link = link
+        self._parser = parser
+        self._left = 0
+        self.records: list[bytes] = []
+
+    def readinto(self, view: memoryview) -> int:
+        while self._left == 0:
+            head = self._exactly(_FRAME.size)
+            if not head:
+                return 0
+            stream, size = _FRAME.unpack(head)
+            if stream == _STDERR:
+                self._take(self._exactly(size))
+            else:
+                self._left = size
+        got = self._link.recv_into(view, min(len(view), self._left))
+        if got == 0:
+            raise StreamBroken("the agent's stream ended inside a frame")
+        self._left -= got
+        return got
+
+    def finish(self) -> None:
+        """Read what is left of the records; raises AgentFailed when they lack their end."""
+        rest = bytearray(1 << 16)
+        while not self._parser.finished and self.readinto(memoryview(rest)):
+            continue
+        self._parser.require_finished()
+
+    def _take(self, data: bytes) -> None:
+        if not self._parser.finished:
+            self.records += self._parser.feed(data)
+
+    def _exactly(self, size: int) -> bytes:
+        parts: list[bytes] = []
+        while size:
+            data = self._link.recv(size)
+            if not data:
+                if parts:
+                    raise StreamBroken("the agent's stream ended inside a frame")
+                return b""
+            parts.append(data)
+            size -= len(data)
+        return b"".join(parts)
+
+
+def _undotted(name: bytes) -> bytes | None:
+    return name.removeprefix(b"./")
+
+
+def below(folder: bytes) -> Callable[[bytes], bytes | None]:
+    """Names of an archive of `folder/.`, which begin with `./`, as paths relative to the root."""
+    head = folder + b"/" if folder else b""
+
+    def rename(name: bytes) -> bytes | None:
+        return head + name[2:] if name.startswith(b"./") and len(name) > 2 else None
+
+    return rename
+
+
+def archive_target(root: bytes, transfer: Transfer) -> tuple[bytes, Callable[[bytes], bytes | None]]:
+    """The absolute path that a FOLDER or FILE transfer asks for, and how its members are named.
+
+    `root/.` follows a root that is a symbolic link, which the plain path would not (moby's Lstat).
+    """
+    if transfer.road is Road.FOLDER:
+        inside = b"/./" + transfer.folder + b"/." if transfer.folder else b"/."
+        return root + inside, below(transfer.folder)
+    only: FileStat = transfer.files[0]
+    return root + b"/./" + only.path, lambda _name: only.path

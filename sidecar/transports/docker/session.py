@@ -1,0 +1,90 @@
+"""A conversation with an agent inside a container, over one exec: ask, and its records come as they are made."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+
+from aiodocker.stream import Stream
+
+from sidecar.errors import AgentFailed, EngineRefused, MediaSyncError
+from sidecar.models import shown
+from sidecar.transports.docker import wire
+from sidecar.transports.docker.client import Engine, translated
+
+SILENCE = 120.0  # seconds: hashing one large original may take that long without a word
+_STDERR = 2
+_STDERR_KEPT = 2000
+
+
+class AgentSession:
+    """One started agent. Requests are answered one at a time; after any error the session is dead."""
+
+    def __init__(self, stream: Stream, stack: AsyncExitStack, container: str) -> None:
+        self._stream = stream
+        self._stack = stack
+        self._container = container
+        self._turn = asyncio.Lock()
+        self._stderr = b""
+        self.dead = False
+
+    @classmethod
+    async def open(cls, engine: Engine, container: str, start: wire.Start, user: str) -> AgentSession:
+        """Start an agent as `user` ("" is the image's own). Raises AgentFailed, SourceGone, EngineUnreachable."""
+        async with AsyncExitStack() as stack:
+            try:
+                stream = await stack.enter_async_context(engine.exec(container, list(start.argv), user))
+                await stream.write_in(start.preamble)
+            except EngineRefused as error:
+                raise AgentFailed(f"no agent could be started in {container[:12]}: {error}", hint=error.hint) from error
+            return cls(stream, stack.pop_all(), container)
+        raise AssertionError("unreachable")  # pragma: no cover
+
+    async def ask(self, build: Callable[[bytes], bytes], take: Callable[[list[bytes]], object]) -> None:
+        """Send a request (made from its token) and hand every batch of records to `take`, to the closing record.
+
+        Raises AgentFailed when the agent ends or falls silent before that, StreamBroken for a malformed answer.
+        """
+        async with self._turn:
+            token = wire.new_token()
+            parser = wire.RecordParser(token)
+            done = False
+            try:
+                with translated(self._container):
+                    await self._stream.write_in(build(token))
+                    while not parser.finished:
+                        take(parser.feed(await self._stdout(parser)))
+                done = True
+            finally:
+                self.dead = self.dead or not done
+
+    async def _stdout(self, parser: wire.RecordParser) -> bytes:
+        while True:
+            try:
+                async with asyncio.timeout(SILENCE):
+                    message = await self._stream.read_out()
+            except TimeoutError:
+                raise AgentFailed(f"the agent in {self._container[:12]} said nothing for {SILENCE:.0f} s",
+                                  hint="is the container's disk hung?") from None  # fmt: skip
+            if message is None:
+                raise self._ended(parser)
+            if message.stream != _STDERR:
+                return message.data
+            self._stderr = (self._stderr + message.data)[:_STDERR_KEPT]
+
+    def _ended(self, parser: wire.RecordParser) -> MediaSyncError:
+        try:
+            parser.require_finished()
+        except AgentFailed as error:
+            said = shown(self._stderr.strip()[-300:])
+            return AgentFailed(f"{error} {said}".strip(), hint="was the container stopped?")
+        return AgentFailed("the agent ended early", hint="was the container stopped?")
+
+    async def close(self) -> None:
+        """End the agent; idempotent. Its standard input closes, which ends it whatever it is doing."""
+        if not self.dead:
+            self.dead = True
+            with translated(self._container):
+                await self._stream.write_in(wire.quit_request())
+        await self._stack.aclose()
