@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 from sidecar.errors import Cancelled, EngineUnreachable, MediaSyncError, SourceGone, StreamBroken
 from sidecar.library import Library, Staged
-from sidecar.media.endings import Ending, Verdict, ending_check
+from sidecar.media.endings import Ending, State, ending_check
 from sidecar.models import FileStat, Problem, Road, Transfer, shown
 from sidecar.progress import ProgressManager
 from sidecar.transports.base import Member, Reading, TransportAdapter
@@ -31,7 +31,7 @@ class Fetched:
     stat: FileStat
     staged: Staged
     sha256: bytes
-    ending: Verdict | None
+    ending: Ending | None
 
 
 @dataclass(slots=True)
@@ -274,8 +274,8 @@ class _Committer:
                     self._changed.notify_all()
 
 
-def ending_reason(verdict: Verdict | None) -> str | None:
+def ending_reason(ending: Ending | None) -> str | None:
     """What is missing from a file, None when it shows its format's own end."""
-    if verdict is None:
+    if ending is None:
         return "its format has no end mark"
-    return None if verdict.ending is Ending.COMPLETE else (verdict.reason or "its format has no end mark")
+    return None if ending.state is State.COMPLETE else (ending.reason or "its format has no end mark")

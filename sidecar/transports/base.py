@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Protocol
 
-from sidecar.models import Capabilities, FileStat, PurgeItem, PurgeResult, Scan, Transfer
+from sidecar.models import Capabilities, FileStat, LeftOut, PurgeItem, PurgeResult, Scan, Source, Transfer
 
 
 class Member(Protocol):
@@ -56,29 +57,35 @@ class TransportAdapter(Protocol):
     def capabilities(self) -> Capabilities:
         """What can be done now; known after `scan`."""
 
+    async def prepare(self) -> Capabilities:
+        """Find out what can be done, changing nothing; `scan` does so too."""
+
     async def scan(self, root: bytes) -> Scan:
         """List everything under `root`. Raises RootMissing. Cancelling leaves nothing behind in the source."""
 
     async def restat(self, root: bytes, paths: Sequence[bytes]) -> dict[bytes, FileStat]:
         """Stat again, by name. What is not there any more is missing from the answer."""
 
-    def read(self, root: bytes, transfer: Transfer, on_open: Callable[[Callable[[], None]], None]
-             ) -> AbstractContextManager[Reading]:
+    def read(
+        self, root: bytes, transfer: Transfer, on_open: Callable[[Callable[[], None]], None]
+    ) -> AbstractContextManager[Reading]:
         """Start one bounded read; blocking, for a worker thread. Leaving the context closes it at once.
 
         `on_open` receives a function that any thread may call to abort the read (it then raises StreamBroken).
         """
 
-    def purge(self, root: bytes, batches: AsyncIterator[Sequence[PurgeItem]], owner: tuple[int, int]
-              ) -> AsyncIterator[PurgeResult]:
+    def purge(
+        self, root: bytes, batches: AsyncIterator[Sequence[PurgeItem]], owner: tuple[int, int]
+    ) -> AsyncIterator[PurgeResult]:
         """Delete originals as `owner`, each only if it still is what its item says; one answer for each item.
 
         Batches are pulled one at a time, the next after the results of the last one were delivered. An item without
         an answer (the container died) is unknown: its intent is settled by `settle_private` later.
         """
 
-    async def settle_private(self, root: bytes, items: Sequence[tuple[bytes, bytes]], owner: tuple[int, int]
-                             ) -> dict[bytes, str]:
+    async def settle_private(
+        self, root: bytes, items: Sequence[tuple[bytes, bytes]], owner: tuple[int, int]
+    ) -> dict[bytes, str]:
         """Undo what an interrupted purge left: (path, private name) pairs; moves private files back without replacing.
 
         Answers path -> `restored` (moved back), `absent` (neither a private file nor a need), `stranded`.
@@ -89,3 +96,29 @@ class TransportAdapter(Protocol):
 
     async def close(self) -> None:
         """Release connections; idempotent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Discovery:
+    """What there is to pull from, what could have been and is not, and lines that the operator should see."""
+
+    sources: tuple[Source, ...]
+    left_out: tuple[LeftOut, ...]
+    warnings: tuple[str, ...]
+
+
+class SourceProvider(Protocol):
+    """Finds the sources of one kind of transport, and the way to each."""
+
+    @property
+    def transport(self) -> str:
+        """The word of DESIGN.md: `docker`, `local`, `ssh`."""
+
+    async def discover(self) -> Discovery:
+        """Look again. Raises EngineUnreachable, EngineRefused; what concerns single sources is in the answer."""
+
+    async def adapter(self, source: Source) -> TransportAdapter:
+        """The way to one source of the last discovery. The caller closes it."""
+
+    async def close(self) -> None:
+        """Release connections; idempotent, and `discover` may be called again."""

@@ -482,7 +482,7 @@ def why_not(fd, source, opened, wanted, private):
 
 def purge(folders, fields, out):
     for start in range(0, len(fields) - 6, 7):
-        index, path, size, mtime_ns, exact, sha, private = fields[start:start + 7]
+        path, size, mtime_ns, exact, sha, private, index = fields[start:start + 7]
         try:
             fd, name = folders.split(plain(path))
             outcome, detail = purge_file(fd, name, Wanted(size, mtime_ns, exact, sha), private)
@@ -497,7 +497,7 @@ def purge(folders, fields, out):
 
 def settle(folders, fields, out):
     for start in range(0, len(fields) - 2, 3):
-        index, path, private = fields[start:start + 3]
+        path, private, index = fields[start:start + 3]
         try:
             fd, name = folders.split(plain(path))
             if not stat.S_ISREG(os.lstat(private, dir_fd=fd).st_mode):
@@ -516,7 +516,7 @@ def rmdir(folders, fields, out):
     for start in range(0, len(fields) - 1, 2):
         outcome, detail = b"kept", b""
         try:
-            fd, name = folders.split(plain(fields[start + 1]))
+            fd, name = folders.split(plain(fields[start]))
             if name:
                 os.rmdir(name, dir_fd=fd)
                 outcome = b"removed"
@@ -524,7 +524,7 @@ def rmdir(folders, fields, out):
             detail = b"folder_is_a_link"
         except OSError as error:
             detail = reason(error)
-        out.add(b"r %s %s %s" % (fields[start], outcome, detail))
+        out.add(b"r %s %s %s" % (fields[start + 1], outcome, detail))
 
 
 VERBS = {b"scan": scan, b"stat": stat_paths, b"tar": tar, b"purge": purge, b"settle": settle, b"rmdir": rmdir}

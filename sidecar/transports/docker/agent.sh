@@ -91,7 +91,7 @@ child_tar() {
   before=$(eval "stat -c \"%h \$st\" --$list" 2>/dev/null)
   told=
   if [ "$gnu" ]; then
-    errors=$(eval "tar --hard-dereference --format=gnu --no-recursion -cf - --$list" 2>&1 1>&3) || told=$errors
+    errors=$(eval "tar --hard-dereference --format=gnu --no-recursion --no-unquote -cf - --$list" 2>&1 1>&3) || told=$errors
   else
     tar_one_named
   fi
@@ -256,47 +256,47 @@ move_away() {
   fi
 }
 
-child_purge() { # groups of INDEX PATH SIZE MTIME EXACT SHA PRIVATE
+child_purge() { # groups of PATH SIZE MTIME EXACT SHA PRIVATE INDEX
   held=0 total=0
   while [ $# -ge 7 ]; do
-    if [ "x${2%/*}" != "x$in" ] || [ $held -ge 64 ] || [ $total -gt 67108864 ]; then
+    if [ "x${1%/*}" != "x$in" ] || [ $held -ge 64 ] || [ $total -gt 67108864 ]; then
       flush
-      enter "${2%/*}"
+      enter "${1%/*}"
     fi
     case $inrc in
-      0) eval "i$held=\$1 f$held=\${2##*/} s$held=\$3 m$held=\$4 e$held=\$5 h$held=\$6 p$held=\$7"
-         held=$((held + 1)) total=$((total + $3)) ;;
-      1) rec "r $1 gone" ;;
-      2) rec "r $1 denied permission_denied" ;;
-      *) rec "r $1 failed folder_is_a_link" ;;
+      0) eval "f$held=\${1##*/} s$held=\$2 m$held=\$3 e$held=\$4 h$held=\$5 p$held=\$6 i$held=\$7"
+         held=$((held + 1)) total=$((total + $2)) ;;
+      1) rec "r $7 gone" ;;
+      2) rec "r $7 denied permission_denied" ;;
+      *) rec "r $7 failed folder_is_a_link" ;;
     esac
     shift 7
   done
   flush
 }
 
-child_settle() { # groups of INDEX PATH PRIVATE
+child_settle() { # groups of PATH PRIVATE INDEX
   while [ $# -ge 3 ]; do
-    enter "${2%/*}"
+    enter "${1%/*}"
     case $inrc in
-      0) if [ -h "./$3" ]; then rec "r $1 stranded not a regular file"
-         elif [ ! -e "./$3" ]; then rec "r $1 absent"
-         elif [ ! -f "./$3" ]; then rec "r $1 stranded not a regular file"
-         elif back "${2##*/}" "$3"; then rec "r $1 restored"
-         else rec "r $1 stranded its name was taken meanwhile"
+      0) if [ -h "./$2" ]; then rec "r $3 stranded not a regular file"
+         elif [ ! -e "./$2" ]; then rec "r $3 absent"
+         elif [ ! -f "./$2" ]; then rec "r $3 stranded not a regular file"
+         elif back "${1##*/}" "$2"; then rec "r $3 restored"
+         else rec "r $3 stranded its name was taken meanwhile"
          fi ;;
-      1) rec "r $1 absent" ;;
-      *) rec "r $1 stranded $(why $inrc)" ;;
+      1) rec "r $3 absent" ;;
+      *) rec "r $3 stranded $(why $inrc)" ;;
     esac
     shift 3
   done
 }
 
-child_rmdir() { # groups of INDEX FOLDER
+child_rmdir() { # groups of FOLDER INDEX
   while [ $# -ge 2 ]; do
     said=kept
-    if [ "$2" != . ] && enter "${2%/*}" && rmdir -- "./${2##*/}" 2>/dev/null; then said=removed; fi
-    rec "r $1 $said"
+    if [ "$1" != . ] && enter "${1%/*}" && rmdir -- "./${1##*/}" 2>/dev/null; then said=removed; fi
+    rec "r $2 $said"
     shift 2
   done
 }
@@ -346,7 +346,7 @@ now() {
 }
 
 scan() {
-  need find stat id date || return
+  need find stat id date xargs || return
   gids=
   for g in $(id -G); do gids=${gids:+$gids,}$g; done
   rec "hello $(id -u) $(now) $(stat -c '%u %g' .) $gids"
@@ -370,7 +370,7 @@ explain() {
   done
   unset IFS
   [ "$denied" ] || return
-  found=$(find . -type d -exec sh -c "$c" sh unreadable {} + 2>/dev/null)
+  found=$(find . -type d -print0 2>/dev/null | xargs -0 -s 65536 sh -c "$c" sh unreadable)
   [ "$found" ] || rec "note permission denied"
 }
 

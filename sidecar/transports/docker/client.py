@@ -73,7 +73,7 @@ class Engine:
             headers=IDENTITY,
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=timeout, sock_read=timeout),
         )
-        control = aiodocker.Docker(url=where, connector=session.connector, session=session, ssl_context=_ssl(host))
+        control = aiodocker.Docker(url=_http_base(host), connector=session.connector, session=session)
         try:
             with translated(where):
                 version = await control.version()
@@ -225,6 +225,13 @@ def refusal(what: str, status: int, message: str) -> MediaSyncError:
 
 def _first_line(text: str) -> str:
     return text.strip().splitlines()[0][:300] if text.strip() else ""
+
+
+def _http_base(host: ResolvedHost) -> str:
+    """The address as HTTP sees it: a client with a connector of ours leaves the scheme to us."""
+    if host.url.startswith("unix://"):
+        return "http://docker"
+    return ("https://" if host.tls else "http://") + host.url.partition("://")[2]
 
 
 def _connector(host: ResolvedHost) -> aiohttp.BaseConnector:

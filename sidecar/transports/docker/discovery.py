@@ -14,21 +14,13 @@ from typing import Any
 from sidecar.config import Settings, SourceSettings, near, source_name
 from sidecar.errors import EngineUnreachable, MediaSyncError, RootMissing
 from sidecar.models import LeftOut, Rules, Source
+from sidecar.transports.base import Discovery
 from sidecar.transports.docker.inspected import Container
 from sidecar.transports.docker.labels import ENABLE, ENABLE_HINT, Wish, narrow, read_labels
 from sidecar.transports.docker.roots import Probe, find_roots
 
 _STATES = ("running", "paused", "restarting", "exited", "created", "unknown")  # best first
 _GOING = ("removing", "dead")
-
-
-@dataclass(frozen=True, slots=True)
-class Discovery:
-    """What there is to pull from, what could have been and is not, and lines that the operator should see."""
-
-    sources: tuple[Source, ...]
-    left_out: tuple[LeftOut, ...]
-    warnings: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +51,8 @@ async def discover(
     EngineUnreachable when the probe does.
     """
     notes = _Notes()
-    containers = [Container.of(inspect) for inspect in inspects]
-    if own:
-        containers = [container for container in containers if not container.id.startswith(own)]
+    containers = [container for container in map(Container.of, inspects)
+                  if container.id and not (own and container.id.startswith(own))]  # fmt: skip
     wishes = {container.id: read_labels(container.name, container.labels) for container in containers}
     asks, claimed = _named(settings, containers, wishes, notes)
     rest = [container for container in containers if container.id not in claimed]

@@ -108,7 +108,7 @@ class Container:
         try:
             return shlex.split(filled)
         except ValueError:  # an open quote: a shell would refuse it, and the words still tell something
-            return filled.split()
+            return re.sub(r"[\"']", " ", filled).split()
 
 
 def python_candidates(inspect: Mapping[str, Any]) -> list[str]:

@@ -90,7 +90,8 @@ def new_token(entropy: Callable[[int], bytes] = os.urandom) -> bytes:
 
 
 def request(verb: str, token: bytes, root: bytes, fields: Sequence[bytes] = (), group: int = 1) -> bytes:
-    """One request. `group` is how many fields belong to one item; groups are never split between processes.
+    """One request. `group` is how many fields belong to one item; groups are never split between processes. An index
+    comes last in its group, so that input that is cut off can never leave half a name looking whole.
 
     Raises ValueError for a root that is not absolute, or a NUL inside the root or a field: those are our own mistakes.
     """
@@ -132,13 +133,13 @@ def purge_request(token: bytes, root: bytes, items: Sequence[PurgeItem]) -> byte
     for index, item in enumerate(items):
         sign, mtime = (b"-" if item.mtime_ns < 0 else b""), abs(item.mtime_ns)
         fields += (
-            b"%d" % index,
             _dotted(item.path),
             b"%d" % item.size,
             b"%s%010d" % (sign, mtime),  # ten digits: the shell cuts nine off to get whole seconds
             b"1" if item.exact else b"0",
             item.sha256.hex().encode(),
             _private(item.private),
+            b"%d" % index,
         )
     return request("purge", token, root, fields, group=7)
 
@@ -148,14 +149,14 @@ def settle_request(token: bytes, root: bytes, items: Sequence[tuple[bytes, bytes
     fields = [
         field
         for index, (path, private) in enumerate(items)
-        for field in (b"%d" % index, _dotted(path), _private(private))
+        for field in (_dotted(path), _private(private), b"%d" % index)
     ]
     return request("settle", token, root, fields, group=3)
 
 
 def rmdir_request(token: bytes, root: bytes, folders: Sequence[bytes]) -> bytes:
     """Answered by records for `read_removed`. Put deeper folders first."""
-    fields = [field for index, path in enumerate(folders) for field in (b"%d" % index, _dotted(path))]
+    fields = [field for index, path in enumerate(folders) for field in (_dotted(path), b"%d" % index)]
     return request("rmdir", token, root, fields, group=2)
 
 
