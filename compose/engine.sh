@@ -245,10 +245,8 @@ prepare() {
 }
 
 finish() {
-    local code=$?
     trap '' INT TERM
     allow_services
     if [ -n "$PIP" ]; then kill "$PIP" 2>/dev/null; wait "$PIP" 2>/dev/null; fi
     if [ -n "$PRIVATE" ] && [ ! -e "$ENGINE/keep" ] && flock -n -x 9 2>/dev/null; then stop_private_engine; fi
-    return $code
 }

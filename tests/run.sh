@@ -15,10 +15,13 @@ rootfs_packages() {
     command -v debootstrap >/dev/null || echo --package debootstrap
 }
 
-step() {
+failed=()
+
+# Every check is run, so that one look at the log shows all there is to mend.
+check() {
     say ""
     say "== $*"
-    "$@"
+    "$@" || failed+=("$*")
 }
 
 # Whether pytest's arguments may leave tests out; switches that cannot are known by name.
@@ -36,28 +39,34 @@ narrowed() {
 cd "$ROOT"
 # shellcheck disable=SC2046
 prepare --extra dev $(rootfs_packages)
-say "· making the generators' images (once, about a minute)"
 generators rootfs busybox >/dev/null
-generators rootfs python >/dev/null
+if is_root && has_apt; then
+    ls "$ENGINE"/cache/python-*.tar >/dev/null 2>&1 || say "· making a root with python3 for the tests' containers (once)"
+    generators rootfs python >/dev/null
+fi
 wait_venv
 PATH=$VENV/bin:$PATH
 GENERATORS_PYTHON=$VENV/bin/python generators images busybox noshell python >/dev/null
 
-step ruff check .
-step ruff format --check .
-step mypy
-step lint-imports
+check ruff check .
+check ruff format --check .
+check mypy
+check lint-imports
 
 # Coverage hooks itself into every Python that finds this variable: pytest's own, and each `python -m sidecar`.
 rm -f .coverage .coverage.*
 export COVERAGE_PROCESS_START=$ROOT/pyproject.toml COVERAGE_FILE=$ROOT/.coverage
-status=0
-step pytest "$@" || status=$?
+check pytest "$@"
 unset COVERAGE_PROCESS_START
-coverage combine --quiet
+check coverage combine --quiet
 if narrowed "$@"; then
     say "(coverage is not judged: the arguments may have narrowed the suite)"
 else
-    step coverage report --skip-covered --skip-empty --fail-under=85 || [ "$status" != 0 ] || status=$?
+    check coverage report --skip-covered --skip-empty --fail-under=85
 fi
-exit "$status"
+
+if [ ${#failed[@]} -gt 0 ]; then
+    say ""
+    printf 'failed: %s\n' "${failed[@]}" >&2
+    exit 1
+fi
