@@ -348,7 +348,7 @@ async def test_bad_label_leaves_its_container_out_with_a_line(label: str, value:
     answer = await left(inspect(labels=labels))
     assert answer.faulty
     assert answer.container == "generator"
-    assert answer.reason.startswith(f"label media-sync.{label}=")
+    assert answer.reason.startswith(f"label media-sync.{label}: ")
     assert reason in answer.reason
     assert hint in answer.hint
     assert "\n" not in answer.reason + answer.hint
@@ -415,7 +415,7 @@ async def test_odd_answers_make_nothing(answer: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(
     ("operator", "label", "effective", "warns"),
-    [("24h", "48h", "48h", False), ("24h", "24h", "24h", False), ("24h", "1h", "24h", True), ("24h", "0s", "24h", True)],
+    [("24h", "48h", "48h", False), ("1h", "60m", "1h", False), ("24h", "1h", "24h", True), ("7d", "0s", "7d", True)],
 )  # fmt: skip
 async def test_label_only_lengthens_the_age(
     operator: str, label: str, effective: str, warns: bool, tmp_path: Path

@@ -130,7 +130,7 @@ def _left_alone(container: Container, wish: Wish, name: str, notes: _Notes, *, l
     elif not labels and (looks or wish.any):
         notes.leave(name, container.name, "labels are not followed, and no source names it",
                     f"name it with --source {name}={container.name}, or under sources:")  # fmt: skip
-    elif bad := [problem for problem in wish.problems if problem[0].startswith(f"label {ENABLE}=")]:
+    elif bad := [problem for problem in wish.problems if problem[0].startswith(f"label {ENABLE}:")]:
         notes.leave(name, container.name, *bad[0], faulty=True)
     elif looks or wish.any:
         notes.leave(name, container.name, f"no label {ENABLE}=true", ENABLE_HINT)

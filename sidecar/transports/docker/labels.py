@@ -16,7 +16,6 @@ from sidecar.config import (
     parse_duration,
     parse_list,
     parse_switch,
-    quoted,
     root_path,
     source_name,
 )
@@ -81,7 +80,7 @@ def read_labels(container: str, labels: Mapping[str, str]) -> Wish:
             found[key.replace("-", "_")] = _PARSERS[key](value)
         except Wrong as error:
             hint = error.hint or "correct it"
-            problems.append((f"label {label}={quoted(value)}: {error}", f"{hint}, or remove the label"))
+            problems.append((f"label {label}: {error}", f"{hint}, or remove the label"))
     return Wish(**found, any=bool(found or problems or warnings), problems=tuple(problems), warnings=tuple(warnings))
 
 
