@@ -66,10 +66,12 @@ def _flac_end(tail: bytes, block: int, total: int, *, whole: bool) -> Ending:
     note = ""
     if tail[-128:-125] == b"TAG":
         tail, note = tail[:-128], "an ID3v1 tag after the last frame"
-    at = len(tail)
-    while (at := tail.rfind(b"\xff", 0, at)) >= 0:
-        if _flac_last(tail[at : at + 18], block, total) and not _crc(tail[at:], 16, 0x8005):
-            return complete(note)
+    at, tries = len(tail), 4  # a valid header with the last sample number is not met twice by chance
+    while tries and (at := tail.rfind(b"\xff", 0, at)) >= 0:
+        if _flac_last(tail[at : at + 18], block, total):
+            tries -= 1
+            if not _crc(tail[at:], 16):
+                return complete(note)
     if not whole:
         return unknown("frames larger than are checked")
     return incomplete("the last frame is missing or cut")
@@ -83,7 +85,7 @@ def _flac_last(head: bytes, block: int, total: int) -> bool:
     length = max(length, 1)
     extra = {6: 1, 7: 2}.get(head[2] >> 4, 0)
     end = 4 + length + extra + {12: 1, 13: 2, 14: 2}.get(head[2] & 15, 0)
-    if len(head) <= end or length > 7 or _crc(head[: end + 1], 8, 0x07):
+    if len(head) <= end or length > 7 or _crc(head[: end + 1], 8):
         return False
     number = head[4] & (0x7F if length == 1 else 0x7F >> length)
     for byte in head[5 : 4 + length]:
@@ -108,7 +110,7 @@ def _table(width: int, polynomial: int) -> tuple[int, ...]:
 _TABLES = {8: _table(8, 0x07), 16: _table(16, 0x8005)}
 
 
-def _crc(data: bytes, width: int, polynomial: int) -> int:
+def _crc(data: bytes, width: int) -> int:
     """FLAC's CRCs; 0 over data that ends in its own CRC. Once per file, over one frame."""
     table, value = _TABLES[width], 0
     if width == 8:

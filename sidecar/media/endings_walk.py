@@ -201,6 +201,10 @@ Part = Generator[Want, bytes, T]
 Script = Part[Ending]
 
 
+# A 1 GB Ogg takes 800,000 steps, other formats far fewer; a hostile file of empty parts would take one for a few bytes.
+_MOST_STEPS = 1_000_000
+
+
 class Walk:
     """Runs one script over the bytes of one file."""
 
@@ -208,6 +212,7 @@ class Walk:
         self._script = script
         self._ending: Ending | None = None
         self._want: Want = Skip(0, "")
+        self._steps = 0
         self._advance(None)
 
     def feed(self, data: Bytes) -> None:
@@ -242,6 +247,9 @@ class Walk:
             self._want = self._script.send(got)  # type: ignore[arg-type]  # the first send of a generator is None
             while self._want.done:
                 self._want = self._script.send(bytes(self._want.got))
+            self._steps += 1
+            if self._steps > _MOST_STEPS:
+                self._ending = unknown("a file of more parts than are checked")
         except StopIteration as stop:
             self._ending = stop.value
 
