@@ -16,7 +16,8 @@ import docker
 from docker.errors import DockerException, NotFound
 
 from generators import container as inside
-from generators import images, layout, rootfs
+from generators import images, layout
+from generators.packages import Missing
 
 LABEL = "forge-media-sync.demo"
 PICTURES = (".png", ".jpg", ".webp")
@@ -184,7 +185,7 @@ def main(argv: list[str]) -> int:
                 down(client)
             else:
                 {"up": up, "kept": check_kept, "purged": check_purged}[step](client, folder)
-    except (Misbehaved, rootfs.Missing, DockerException, inside.ExecFailed, ValueError) as problem:
+    except (Misbehaved, Missing, DockerException, inside.ExecFailed, ValueError) as problem:
         print(f"demo: {problem}", file=sys.stderr)
         return 1
     return 0

@@ -9,6 +9,7 @@ import docker
 from docker.errors import DockerException, ImageNotFound
 
 from generators import rootfs
+from generators.packages import Missing
 
 PREFIX = "forge-media-sync-test"
 BUSYBOX = f"{PREFIX}/busybox:local"
@@ -37,7 +38,7 @@ def noshell(client: docker.DockerClient) -> str:
 
 
 def python(client: docker.DockerClient) -> str:
-    """Tag of an image with coreutils, python3, venv and pip. Raises rootfs.Missing where it cannot be made."""
+    """Tag of an image with coreutils, python3, venv and pip. Raises Missing where it cannot be made."""
     if not present(client, PYTHON):
         _same_machine(client)
         path = rootfs.python_tar()
@@ -60,7 +61,7 @@ def _same_machine(client: docker.DockerClient) -> None:
     """This machine's packages do not run on an engine of another architecture."""
     there = str(client.info().get("Architecture", ""))
     if MACHINES.get(there, there) != MACHINES.get(platform.machine(), platform.machine()):
-        raise rootfs.Missing(
+        raise Missing(
             f"the engine runs on {there}, this machine is {platform.machine()}: use an engine of its own kind"
         )
 
@@ -71,7 +72,7 @@ def main(argv: list[str]) -> int:
         client = docker.from_env()
         for name in argv[1:]:
             print({"busybox": busybox, "noshell": noshell, "python": python}[name](client))
-    except (rootfs.Missing, DockerException) as problem:
+    except (Missing, DockerException) as problem:
         print(problem, file=sys.stderr)
         return 1
     return 0

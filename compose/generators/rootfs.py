@@ -11,21 +11,18 @@ import io
 import os
 import platform
 import shutil
-import subprocess
 import sys
 import tarfile
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-CACHE = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), ".engine", "cache")
+from generators import packages
+from generators.packages import CACHE, Missing, mirror, release, run
+
 PYTHON_PACKAGES = "python3,python3-venv,python3-pip"
 ACCOUNTS = b"root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000:user:/home/user:/bin/sh\n"
 GROUPS = b"root:x:0:\nuser:x:1000:\n"
-
-
-class Missing(RuntimeError):
-    """Something that this machine lacks; the message is the one line a person needs."""
 
 
 @contextmanager
@@ -35,15 +32,6 @@ def locked(name: str) -> Iterator[None]:
     with open(os.path.join(CACHE, f".{name}.lock"), "wb") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
-
-
-def run(argv: list[str], *, cwd: str | None = None) -> str:
-    """Standard output of a program; raises Missing with the end of what it said when it fails."""
-    done = subprocess.run(argv, cwd=cwd, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        said = (done.stderr.strip() or done.stdout.strip()).splitlines()
-        raise Missing(f"{argv[0]} failed ({done.returncode}): {' / '.join(said[-3:])}")
-    return done.stdout
 
 
 def static(path: str) -> bool:
@@ -57,20 +45,12 @@ def static(path: str) -> bool:
 
 def busybox_program() -> str:
     """Path of a static busybox: the machine's own, or unpacked (not installed) from the distribution's package."""
-    kept = os.path.join(CACHE, "busybox")
-    for path in ("/bin/busybox", kept):
+    for path in ("/bin/busybox", os.path.join(CACHE, "busybox")):
         if static(path):
             return path
-    if not shutil.which("apt-get"):
-        raise Missing("a static busybox is missing: install busybox-static (there is no apt here to fetch it with)")
-    with locked("busybox"), tempfile.TemporaryDirectory(dir=CACHE) as work:
-        run(["apt-get", "download", "-qq", "-o", "APT::Sandbox::User=root", "busybox-static"], cwd=work)
-        (package,) = (name for name in os.listdir(work) if name.endswith(".deb"))
-        run(["dpkg", "-x", package, "tree"], cwd=work)
-        found = next(p for p in ("bin/busybox", "usr/bin/busybox") if static(os.path.join(work, "tree", p)))
-        shutil.copy(os.path.join(work, "tree", found), kept + ".new")
-        os.replace(kept + ".new", kept)
-    return kept
+    with locked("busybox"), packages.unpacked("busybox-static") as tree:
+        found = next(path for path in (f"{tree}/bin/busybox", f"{tree}/usr/bin/busybox") if static(path))
+        return packages.keep(found, "busybox")
 
 
 def _add(tar: tarfile.TarFile, name: str, data: bytes | None, *, mode: int, link: str = "") -> None:
@@ -109,31 +89,6 @@ def busybox_tar(*, shell: bool = True) -> bytes:
 def _closed(tar: tarfile.TarFile, out: io.BytesIO) -> bytes:
     tar.close()
     return out.getvalue()
-
-
-def release() -> tuple[str, str]:
-    """Distribution and codename, such as ("debian", "bookworm"). Raises Missing where apt is not the way."""
-    values: dict[str, str] = {}
-    try:
-        with open("/etc/os-release", encoding="utf-8") as handle:
-            for line in handle:
-                key, _, value = line.strip().partition("=")
-                values[key] = value.strip('"')
-    except OSError:
-        values = {}
-    if values.get("ID") not in ("debian", "ubuntu") or "VERSION_CODENAME" not in values:
-        raise Missing(f"a Debian or Ubuntu machine is needed here, this is {values.get('PRETTY_NAME', sys.platform)}")
-    return values["ID"], values["VERSION_CODENAME"]
-
-
-def mirror(codename: str) -> str:
-    """The address that the machine's own apt gets `codename` from."""
-    form = "$(CREATED_BY) $(CODENAME) $(SUITE) $(RELEASE) $(COMPONENT) $(REPO_URI)"
-    for line in run(["apt-get", "indextargets", "--format", form]).splitlines():
-        kind, *names, component, address = line.split()
-        if kind == "Packages" and component == "main" and codename in names:
-            return address
-    raise Missing(f"apt knows no mirror for {codename}: see /etc/apt/sources.list")
 
 
 def python_tar() -> str:
