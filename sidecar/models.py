@@ -28,6 +28,11 @@ def shown(path: bytes) -> str:
     return "".join(c if c.isprintable() else quote_from_bytes(c.encode()) for c in text)
 
 
+def clamped(ns: int) -> int:
+    """A time that SQLite and the file system can hold: what lies beyond 64 bits is brought to the nearest that does."""
+    return max(-(1 << 63), min(ns, (1 << 63) - 1))
+
+
 class FileType(StrEnum):
     """What a scan found under a name."""
 
@@ -208,3 +213,22 @@ class LeftOut:
     reason: str
     hint: str = ""
     faulty: bool = False  # true: somebody asked for this one, so its absence is an error and not a choice
+
+
+class Verdict(StrEnum):
+    """How a check of `doctor` ended."""
+
+    OK = "ok"
+    WARN = "warn"
+    FAIL = "fail"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that `doctor` looked at. `error` is the one that a run would end with."""
+
+    name: str
+    verdict: Verdict
+    detail: str
+    hint: str = ""
+    error: Exception | None = None

@@ -93,6 +93,7 @@ class SyncOrchestrator:
         async with self._job("sync", cause, dry_run) as report:
             chosen = await self._choose(names, report)
             report.sync = [_not_pulled(left) for left in chosen.faulty]
+            _log_left_out(chosen.faulty)
             await self._sync(report, chosen, progress)
         return report
 
@@ -102,6 +103,7 @@ class SyncOrchestrator:
         async with self._job("purge", cause, dry_run) as report:
             chosen = await self._choose(names, report)
             report.purge = [_not_purged(left) for left in chosen.faulty]
+            _log_left_out(chosen.faulty)
             await self._purge(report, chosen, progress, allow_empty=allow_empty)
         return report
 
@@ -111,6 +113,7 @@ class SyncOrchestrator:
         async with self._job("run", cause, dry_run=False) as report:
             chosen = await self._choose(names, report)
             report.sync = [_not_pulled(left) for left in chosen.faulty]
+            _log_left_out(chosen.faulty)
             await self._sync(report, chosen, progress)
             if self._settings.purge.enabled:
                 pulled = {r.name for r in report.sync if r.error is None}
@@ -297,6 +300,13 @@ def _summary(report: JobReport, problem: str) -> dict[str, Any]:
         "errors": [f"{name}: {error.line()}" for name, error in report.errors()][:10],
         "refused": [f"{r.name}: {r.refused}" for r in report.purge if r.refused][:10],
     }
+
+
+def _log_left_out(faulty: Iterable[LeftOut]) -> None:
+    for left in faulty:
+        where = f"container {left.container}: " if left.container and left.container not in left.reason else ""
+        hint = f" — {left.hint}" if left.hint else ""
+        logger.bind(source=left.name).error("{}{}{}", where, left.reason, hint)
 
 
 def _log_sync(report: SyncReport) -> None:

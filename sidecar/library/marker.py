@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import secrets
 import uuid
 from pathlib import Path
 
-from sidecar.errors import LibraryUnsafe, Locked
+from sidecar.errors import LibraryUnsafe
 from sidecar.library.disk import why
 from sidecar.library.names import TEMPORARY
 
@@ -26,6 +25,7 @@ def read_marker(root: Path) -> str | None:
 
 
 def bind_marker(root: Path, expect: str | None) -> str:
+    """The id of the library at `root`, which gets a marker when none is expected. Raises LibraryUnsafe."""
     found = read_marker(root)
     if expect is not None:
         if found is None:
@@ -58,33 +58,21 @@ def _make_marker(root: Path) -> str:
             finally:
                 os.close(fd)
     except OSError as error:
-        raise _not_writable(root, error) from error
+        raise not_writable(root, error) from error
     return library_id
 
 
 def check_writable(root: Path, root_fd: int) -> None:
+    """Raise LibraryUnsafe unless a file can be made in the library."""
     name = TEMPORARY + b"probe-" + secrets.token_hex(4).encode()
     try:
         os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600, dir_fd=root_fd))
         os.unlink(name, dir_fd=root_fd)
     except OSError as error:
-        raise _not_writable(root, error) from error
+        raise not_writable(root, error) from error
 
 
-def _not_writable(root: Path, error: OSError) -> LibraryUnsafe:
+def not_writable(root: Path, error: OSError) -> LibraryUnsafe:
+    """The error for a library that the disk does not let us write."""
     hint = "mount it read-write, or check owner and permissions (PUID/PGID in a container)"
     return LibraryUnsafe(f"library {root} cannot be written: {why(error)}", hint=hint)
-
-
-def take_lock(path: Path, what: str) -> int:
-    try:
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
-    except OSError as error:
-        raise _not_writable(path.parent.parent, error) from error
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(fd)
-        raise Locked(f"{what} is in use by another media-sync process",
-                     hint="wait for it to end, or stop it") from error  # fmt: skip
-    return fd

@@ -18,8 +18,9 @@ from pathlib import Path
 
 from sidecar.errors import LibraryUnsafe, NameUnusable
 from sidecar.library.disk import DIR_FLAGS, Folders, digest_of, rename_noreplace, translated, why
-from sidecar.library.marker import OWN_FOLDER, bind_marker, check_writable, read_marker, take_lock
+from sidecar.library.marker import OWN_FOLDER, bind_marker, check_writable, not_writable, read_marker
 from sidecar.library.names import TEMPORARY, candidates, split
+from sidecar.locks import take_lock
 from sidecar.models import shown
 
 
@@ -86,11 +87,11 @@ class Staged:
 class Library:
     """An opened and locked library. Safe to use from several threads for different files."""
 
-    def __init__(self, root: Path, root_fd: int, lock_fd: int, library_id: str) -> None:
+    def __init__(self, root: Path, root_fd: int, unlock: Callable[[], None], library_id: str) -> None:
         self.root = root
         self.id = library_id
         self._root_fd = root_fd
-        self._lock_fd = lock_fd
+        self._unlock = unlock
         self._tmpfile = True
         self._folders = Folders(root_fd)
 
@@ -103,30 +104,34 @@ class Library:
         """
         try:
             if expect is None:
-                os.makedirs(root, exist_ok=True)
+                os.makedirs(root / OWN_FOLDER, exist_ok=True)
             root_fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError as error:
-            hint = "mount the disk, or point --library at it" if expect else "choose a folder that can be written"
-            raise LibraryUnsafe(f"library {root}: {why(error)}", hint=hint) from error
-        lock_fd = -1
+            if expect is None:
+                raise not_writable(root, error) from error
+            raise LibraryUnsafe(f"library {root}: {why(error)}",
+                                hint="mount the disk, or point --library at it") from error  # fmt: skip
+        unlock: Callable[[], None] | None = None
         try:
+            if expect is not None:
+                bind_marker(root, expect)
+            unlock = take_lock(root / OWN_FOLDER / "lock", f"library {root}")
             library_id = bind_marker(root, expect)
-            lock_fd = take_lock(root / OWN_FOLDER / "lock", f"library {root}")
             check_writable(root, root_fd)
         except BaseException:
             os.close(root_fd)
-            if lock_fd >= 0:
-                os.close(lock_fd)
+            if unlock is not None:
+                unlock()
             raise
-        return cls(root, root_fd, lock_fd, library_id)
+        return cls(root, root_fd, unlock, library_id)
 
     def close(self) -> None:
         """Release folders and the lock; idempotent."""
-        self._folders.close()
-        for fd in (self._root_fd, self._lock_fd):
-            if fd >= 0:
-                os.close(fd)
-        self._root_fd = self._lock_fd = -1
+        if self._root_fd >= 0:
+            self._folders.close()
+            os.close(self._root_fd)
+            self._root_fd = -1
+            self._unlock()
 
     def check_marker(self) -> None:
         """Raise LibraryUnsafe unless the marker on disk still is this library's (unmounted, swapped, removed)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import sqlite3
 import threading
@@ -63,6 +64,11 @@ class Manifest:
             fsync_folder(state)
         return cls(db)
 
+    @classmethod
+    def open_existing(cls, state: Path) -> Manifest | None:
+        """Open for looking only; None when nothing was ever stored with this state folder."""
+        return cls.open(state) if (state / FILE_NAME).exists() else None
+
     def close(self) -> None:
         """Close the file; idempotent."""
         with self._mutex:
@@ -105,6 +111,17 @@ class Manifest:
         """Remember the library; a manifest never changes to another."""
         with self._transaction() as db:
             db.execute("INSERT INTO meta VALUES ('library_id', ?) ON CONFLICT DO NOTHING", (library_id,))
+
+    def note(self, key: str) -> str | None:
+        """A note that this program left for itself."""
+        rows = self._read("SELECT value FROM meta WHERE key = ?", ("note." + key,))
+        return str(rows[0][0]) if rows else None
+
+    def set_note(self, key: str, value: str) -> None:
+        """Leave a note."""
+        with self._transaction() as db:
+            db.execute("INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+                       ("note." + key, value))  # fmt: skip
 
     def enter(self, source: Source, now_ns: int) -> SourceKey:
         """The source and its present generation, recorded when they are new."""
@@ -292,13 +309,14 @@ class Manifest:
         )
         return [SourceTotals(*r) for r in rows]
 
-    def items(self, *, source: str | None = None, limit: int = 100, before: int | None = None) -> list[Item]:
+    def items(self, *, sources: Sequence[str] = (), limit: int = 100, before: int | None = None) -> list[Item]:
         """Files, newest record first, ids below `before`. Ask for one more than a page to know if there is another."""
         rows = self._read(
             "SELECT f.id, f.hash, s.name, f.path, f.library_path, f.size, f.mtime_ns, f.state, c.kind, c.incomplete "
             "FROM files f JOIN sources s ON s.id = f.source_id JOIN contents c ON c.hash = f.hash "
-            "WHERE (?1 IS NULL OR s.name = ?1) AND (?2 IS NULL OR f.id < ?2) ORDER BY f.id DESC LIMIT ?3",
-            (source, before, limit),
+            "WHERE (?1 = '[]' OR s.name IN (SELECT value FROM json_each(?1))) AND (?2 IS NULL OR f.id < ?2) "
+            "ORDER BY f.id DESC LIMIT ?3",
+            (json.dumps(list(sources)), before, limit),
         )
         return [Item(*r) for r in rows]
 

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
-from sidecar.models import Capabilities, FileStat, LeftOut, PurgeItem, PurgeResult, Scan, Source, Transfer
+from sidecar.models import Capabilities, Check, FileStat, LeftOut, PurgeItem, PurgeResult, Scan, Source, Transfer
 
 
 class Member(Protocol):
@@ -116,6 +116,9 @@ class SourceProvider(Protocol):
 
     async def discover(self) -> Discovery:
         """Look again. Raises EngineUnreachable, EngineRefused; what concerns single sources is in the answer."""
+
+    def examine(self) -> AsyncIterator[Check]:
+        """What `doctor` says of the host. Raises EngineUnreachable, EngineRefused."""
 
     async def adapter(self, source: Source) -> TransportAdapter:
         """The way to one source of the last discovery. The caller closes it."""

@@ -19,6 +19,7 @@ from sidecar.models import (
     Scan,
     Source,
     Transfer,
+    clamped,
 )
 from sidecar.transports.base import Reading
 from sidecar.transports.docker import wire
@@ -156,11 +157,18 @@ class DockerAdapter:
             raise RootMissing(f"root {root.decode(errors='replace')} does not exist in {self._source.container}",
                               hint="correct the path, or start the generator once")  # fmt: skip
 
+        aborts: list[Callable[[], None]] = []
+
         def read() -> tuple[tuple[FileStat, ...], tuple[Problem, ...], tuple[int, int]]:
-            with archive(self._engine, self._id, root + b"/.", self._stall, lambda _abort: None, hold) as readinto:
+            with archive(self._engine, self._id, root + b"/.", self._stall, aborts.append, hold) as readinto:
                 return _listed(TarReader(readinto))
 
-        entries, problems, owner = await asyncio.to_thread(read)
+        try:
+            entries, problems, owner = await asyncio.to_thread(read)
+        except asyncio.CancelledError:
+            for abort in aborts:
+                abort()
+            raise
         return Scan(root, entries, now, "archive", problems, owner)
 
     async def restat(self, root: bytes, paths: Sequence[bytes]) -> dict[bytes, FileStat]:
@@ -270,6 +278,6 @@ def _listed(members: TarReader) -> tuple[tuple[FileStat, ...], tuple[Problem, ..
                                      exact=first.exact)  # fmt: skip
             continue
         kind = _KINDS.get(member.type, FileType.OTHER)
-        entries[path] = FileStat(path, member.size, member.mtime_ns, uid=member.uid, gid=member.gid, mode=member.mode,
+        entries[path] = FileStat(path, member.size, clamped(member.mtime_ns), uid=member.uid, gid=member.gid, mode=member.mode,
                                  type=kind, exact=member.mtime_exact)  # fmt: skip
     return tuple(entries.values()), tuple(problems), owner

@@ -31,9 +31,10 @@ from yarl import URL
 
 from sidecar.config import ResolvedHost
 from sidecar.errors import ConfigError, EngineRefused, EngineUnreachable, MediaSyncError, SourceGone
-from sidecar.models import NS
+from sidecar.models import NS, clamped
 
 IDENTITY = {"Accept-Encoding": "identity"}
+NO_CONNECTION = 900  # the status that aiodocker makes up when nobody answers
 _DIRECTORY_BIT = 1 << 31  # Go's os.ModeDir, as the engine's JSON carries it
 _LINK_BIT = 1 << 27
 
@@ -182,7 +183,7 @@ def rfc3339_ns(text: str) -> int:
     head, _, fraction = head.partition(".")
     stamp = datetime.datetime.fromisoformat(head + ("+00:00" if zone in ("Z", "") else zone))
     seconds = int((stamp - datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)).total_seconds())
-    return seconds * NS + int((fraction + "000000000")[:9])
+    return clamped(seconds * NS + int((fraction + "000000000")[:9]))
 
 
 @contextmanager
@@ -191,6 +192,8 @@ def translated(what: str) -> Iterator[None]:
     try:
         yield
     except aiodocker.DockerError as error:
+        if int(error.status) == NO_CONNECTION:
+            raise unreachable(what, error.__cause__ or error) from error
         raise refusal(what, int(error.status), str(error.message)) from error
     except docker.errors.APIError as error:
         raise refusal(what, int(error.status_code or 500), str(error.explanation)) from error

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import re
 import socket
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from sidecar.config import ResolvedHost, Settings
-from sidecar.models import NS, Source
+from sidecar.models import NS, Check, Source, Verdict
 from sidecar.transports.base import Discovery
 from sidecar.transports.docker.adapter import DockerAdapter
 from sidecar.transports.docker.client import Engine
 from sidecar.transports.docker.discovery import discover
 from sidecar.transports.docker.inspected import own_container_id
+
+RACES = "CVE-2018-15664, CVE-2026-41568, CVE-2026-42306"
+RACES_FIXED = "29.5.1"
 
 
 class DockerProvider:
@@ -44,6 +48,26 @@ class DockerProvider:
         names = ", ".join(container[:12] for container in silent)
         return Discovery(found.sources, found.left_out, (*found.warnings, f"no answer about container {names}"))
 
+    async def examine(self) -> AsyncIterator[Check]:
+        """Engine, API, socket and rights."""
+        engine = await self.engine()
+        version = str(engine.version.get("Version", "?"))
+        api = str(engine.version.get("ApiVersion", "?"))
+        where = f"{self._host.url} ({self._host.origin})"
+        yield Check("engine", Verdict.OK, f"Docker {version}, API {api}, at {where}")
+        if _older(version, RACES_FIXED):
+            yield Check("engine races", Verdict.WARN, f"Docker {version} has known races in archive reads ({RACES})",
+                        f"update to {RACES_FIXED} or later when you can")  # fmt: skip
+        kind = "root on this host, read-only or not" if self._host.url.startswith("unix:") else "root on that host"
+        if self._host.url.startswith(("tcp:", "http:")) and self._host.tls is None:
+            yield Check("socket", Verdict.WARN, "TCP without TLS: fine for a socket proxy on a private network only",
+                        "anybody who reaches an engine's port is root there")  # fmt: skip
+        else:
+            yield Check("socket", Verdict.OK, f"{kind}; a socket proxy narrows that")
+        found = await engine.control.containers.list(all=True)
+        mode = "reading only (docker.pull_only): no agent, no purge" if self._settings.docker.pull_only else "exec"
+        yield Check("permissions", Verdict.OK, f"may list {len(found)} containers; uses {mode}")
+
     async def adapter(self, source: Source) -> DockerAdapter:
         """The way to one source that `discover` found."""
         engine = await self.engine()
@@ -73,3 +97,10 @@ def _own_id() -> str:
     except OSError:
         mountinfo = ""
     return own_container_id(mountinfo, socket.gethostname())
+
+
+def _older(version: str, than: str) -> bool:
+    def numbers(text: str) -> list[int]:
+        return [int(n) for n in re.findall(r"\d+", text)[:3]]
+
+    return numbers(version) < numbers(than)

@@ -1,0 +1,5 @@
+"""`python -m sidecar` is `media-sync`."""
+
+from sidecar.cli import main
+
+main()

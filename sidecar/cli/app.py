@@ -1,0 +1,263 @@
+"""The commands of `media-sync`."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any
+
+import typer
+from loguru import logger
+
+from sidecar import __version__
+from sidecar.cli import tables
+from sidecar.cli.bars import view
+from sidecar.cli.context import Context, command, run_async, serving
+from sidecar.cli.exits import Exit, code_of_job
+from sidecar.config import shown_values
+from sidecar.manifest import Item, Manifest
+from sidecar.models import shown
+from sidecar.orchestrator import JobReport, SyncOrchestrator
+from sidecar.progress import ProgressManager
+
+app = typer.Typer(
+    name="media-sync",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Pull, prove and purge the output of image generators in containers.",
+)
+config_app = typer.Typer(no_args_is_help=True, help="Show or check the settings.", rich_markup_mode=None)
+app.add_typer(config_app, name="config")
+
+Names = Annotated[list[str] | None, typer.Argument(metavar="[SOURCE]...", help="Only these sources.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and change nothing.")]
+AllowEmpty = Annotated[bool, typer.Option("--allow-empty", help="Allow a purge that leaves nothing.")]
+OlderThan = Annotated[
+    str | None, typer.Option("--older-than", metavar="AGE", help="Least age of what is deleted (24h).")
+]
+MaxDelete = Annotated[str | None, typer.Option("--max-delete", metavar="N|P%", help="Refuse to delete more than this.")]
+KeepNewest = Annotated[int | None, typer.Option("--keep-newest", metavar="N", help="Highest numbers that stay.")]
+
+Every = Annotated[str | None, typer.Option("--every", metavar="AGE", help="From one pass to the next (1m).")]
+Limit = Annotated[int, typer.Option("--limit", min=1, max=10_000, help="Items on a page.")]
+Cursor = Annotated[str | None, typer.Option("--cursor", help="`next` of the last page.")]
+
+
+def main() -> None:
+    """Entry point of `media-sync` and `python -m sidecar`."""
+    app(prog_name="media-sync")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"media-sync {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _top(version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True)] = False) -> None:
+    """Options before the command."""
+
+
+def _job(
+    context: Context,
+    action: str,
+    text: Callable[[JobReport], str],
+    work: Callable[[SyncOrchestrator, ProgressManager], Awaitable[JobReport]],
+) -> Exit:
+    """Run one job with progress, print its report, answer its code."""
+    from sidecar.service import open_workspace
+
+    progress = ProgressManager(action, (view(context.loaded.settings.log.format),))
+
+    async def whole() -> JobReport:
+        async with open_workspace(context.loaded, os.environ) as workspace:
+            try:
+                return await work(workspace.orchestrator, progress)
+            finally:
+                progress.close()
+
+    report = run_async(whole())
+    context.show(report.as_json(), lambda: text(report))
+    return code_of_job(report)
+
+
+@command(app, "sync")
+def sync(context: Context, names: Names = None, dry_run: DryRun = False) -> Exit:
+    """Pull what is new into the library."""
+    return _job(context, "sync", tables.sync_text, lambda o, p: o.sync(names or [], p, dry_run=dry_run))
+
+
+@command(app, "purge")
+def purge(
+    context: Context,
+    names: Names = None,
+    dry_run: DryRun = False,
+    allow_empty: AllowEmpty = False,
+    purge__older_than: OlderThan = None,
+    purge__max_delete: MaxDelete = None,
+    purge__keep_newest: KeepNewest = None,
+) -> Exit:
+    """Delete originals that are old enough and whose copies are proven."""
+    return _job(
+        context,
+        "purge",
+        tables.purge_text,
+        lambda o, p: o.purge(names or [], p, dry_run=dry_run, allow_empty=allow_empty),
+    )
+
+
+@command(app, "run")
+def run(
+    context: Context, names: Names = None, allow_empty: AllowEmpty = False, purge__older_than: OlderThan = None
+) -> Exit:
+    """Sync, then purge if purge.enabled."""
+
+    def text(report: JobReport) -> str:
+        return tables.sync_text(report) + ("\n\n" + tables.purge_text(report) if report.purge else "")
+
+    return _job(context, "run", text, lambda o, p: o.run(names or [], p, allow_empty=allow_empty))
+
+
+@command(app, "serve")
+def serve(context: Context, schedule__every: Every = None) -> Exit:
+    """Sync and purge again and again, until told to stop."""
+    from sidecar import service
+
+    serving()
+    try:
+        run_async(service.serve(context.loaded, os.environ, view(context.loaded.settings.log.format)))
+    except KeyboardInterrupt:
+        logger.info("stopped")
+    return Exit.DONE
+
+
+@command(app, "sources")
+def sources(context: Context) -> Exit:
+    """Show what is pulled from, and what was left out and why."""
+    from sidecar.cli.looking import find_sources, sources_text
+
+    found = run_async(find_sources(context.loaded, os.environ))
+    context.show(found, lambda: sources_text(found))
+    return Exit.DONE if not any(left["faulty"] for left in found["left_out"]) else Exit.PARTLY
+
+
+@command(app, "doctor")
+def doctor(context: Context) -> Exit:
+    """Check engine, folders, clocks and sources, and say what to do."""
+    from sidecar.cli.looking import doctor_exit, doctor_text, examine_all
+
+    checks = run_async(examine_all(context.loaded, os.environ))
+    rows = [{"name": c.name, "verdict": c.verdict.value, "detail": c.detail, "hint": c.hint} for c in checks]
+    context.show({"ok": all(c.error is None for c in checks), "checks": rows}, lambda: doctor_text(checks))
+    return doctor_exit(checks)
+
+
+@command(app, "status")
+def status(context: Context) -> Exit:
+    """Show what is stored, what waits, and the last jobs."""
+    settings = context.loaded.settings
+    manifest = Manifest.open_existing(settings.state)
+    totals, jobs = (manifest.totals(), manifest.jobs(5)) if manifest else ([], [])
+    if manifest:
+        manifest.close()
+    value = {
+        "library": str(settings.library),
+        "sources": [
+            {
+                "name": t.name,
+                "kind": t.kind,
+                "transport": t.transport,
+                "container": t.container,
+                "stored": t.stored,
+                "purged": t.purged,
+                "vanished": t.vanished,
+                "waiting": t.waiting,
+                "bytes": t.bytes,
+            }
+            for t in totals
+        ],
+        "jobs": [
+            {
+                "job": j.id,
+                "action": j.action,
+                "cause": j.cause,
+                "started_ns": j.started_ns,
+                "ended_ns": j.ended_ns,
+                "ok": j.ok,
+            }
+            for j in jobs
+        ],
+    }
+    context.show(value, lambda: f"library {settings.library}\n\n{tables.status_text(totals, jobs)}")
+    return Exit.DONE
+
+
+@command(app, "list")
+def list_items(context: Context, names: Names = None, limit: Limit = 100, cursor: Cursor = None) -> Exit:
+    """List stored files, the newest first."""
+    if cursor is not None and not cursor.isdigit():
+        raise typer.BadParameter(f"{cursor!r} is not a cursor; give the `next` of the last page", param_hint="--cursor")
+    manifest = Manifest.open_existing(context.loaded.settings.state)
+    found: list[Item] = []
+    if manifest is not None:
+        wanted = [name.lower() for name in names or []]
+        found = manifest.items(sources=wanted, limit=limit + 1, before=int(cursor) if cursor else None)
+        manifest.close()
+    page, more = found[:limit], len(found) > limit
+    value = {"items": [_item(i) for i in page], "next": str(page[-1].file_id) if more else None}
+
+    def text() -> str:
+        rows = [(i.source, i.state, tables.size(i.size), tables.when(i.mtime_ns), shown(i.library_path)) for i in page]
+        rest = f"\nmore: --cursor {page[-1].file_id}" if more else ""
+        return tables.table(("source", "original", "size", "made", "in the library"), rows) + rest
+
+    context.show(value, text)
+    return Exit.DONE
+
+
+def _item(item: Item) -> dict[str, Any]:
+    return {
+        "hash": item.hash.hex(),
+        "source": item.source,
+        "path": shown(item.path),
+        "library_path": shown(item.library_path),
+        "size": item.size,
+        "mtime_ns": item.mtime_ns,
+        "state": item.state,
+        "kind": item.kind,
+        "incomplete": item.incomplete,
+        "metadata": None,
+    }
+
+
+@command(app, "healthcheck")
+def healthcheck(context: Context) -> Exit:
+    """Whether serve is alive and its last pass succeeded."""
+    from sidecar.service import health
+
+    ok, sentence = health(context.loaded.settings.state, time.time_ns())
+    context.show({"ok": ok, "detail": sentence}, lambda: sentence)
+    return Exit.DONE if ok else Exit.UNEXPECTED
+
+
+@command(config_app, "show")
+def config_show(context: Context) -> Exit:
+    """Show every setting in force, and where it came from."""
+    values = shown_values(context.loaded)
+    context.show(
+        {v.key: {"value": v.value, "origin": v.origin} for v in values},
+        lambda: tables.table(("setting", "value", "from"), [(v.key, v.value, v.origin) for v in values]),
+    )
+    return Exit.DONE
+
+
+@command(config_app, "validate")
+def config_validate(context: Context) -> Exit:
+    """Check the settings of all layers."""
+    file = context.loaded.file
+    context.show({"ok": True, "file": file}, lambda: f"the settings are valid{f' ({file})' if file else ''}")
+    return Exit.DONE

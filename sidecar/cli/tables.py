@@ -1,0 +1,150 @@
+"""Results as text: plain columns that fit a terminal and survive a pipe."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable, Sequence
+
+from sidecar.cleanup.report import PurgeReport
+from sidecar.logs import printable
+from sidecar.manifest import JobRow, SourceTotals
+from sidecar.models import NS, Problem, shown
+from sidecar.orchestrator import JobReport
+from sidecar.sync.report import SyncReport
+
+LISTED = 20  # problems shown in text; --json has them all
+_WORST = 1e15
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Columns as wide as their widest cell; numbers to the right."""
+    cells = [[printable(str(cell)) for cell in row] for row in rows]
+    widths = [max(len(name), *(len(row[i]) for row in cells)) if cells else len(name) for i, name in enumerate(head)]
+    right = [bool(cells) and all(_numeric(row[i]) for row in cells) for i in range(len(head))]
+
+    def line(row: Sequence[str]) -> str:
+        padded = (c.rjust(w) if r else c.ljust(w) for c, w, r in zip(row, widths, right, strict=True))
+        return "  ".join(padded).rstrip()
+
+    return "\n".join([line(head), *map(line, cells)])
+
+
+def _numeric(cell: str) -> bool:
+    return cell.replace(".", "").replace(",", "").replace(" ", "").removesuffix("B").rstrip("kMGT").isdigit()
+
+
+def size(count: float) -> str:
+    """Bytes as people read them, powers of ten as disks are sold."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{min(count, _WORST):.1f} TB"
+
+
+def when(ns: int | None) -> str:
+    """A moment in local time."""
+    if ns is None:
+        return "-"
+    return datetime.datetime.fromtimestamp(ns / NS, datetime.UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def sync_text(report: JobReport) -> str:
+    """What a sync did, a line per source, then what is wrong."""
+    head = (
+        "source",
+        "files",
+        "unchanged",
+        "stored",
+        "new bytes",
+        "not settled",
+        "skipped",
+        "failed",
+        "received",
+        "seconds",
+    )
+    rows = [
+        (
+            r.name,
+            r.scanned,
+            r.unchanged,
+            r.stored if not report.dry_run else f"({r.would_store})",
+            size(r.bytes_stored if not report.dry_run else r.bytes_to_store),
+            len(r.unsettled),
+            len(r.skipped),
+            len(r.failed) + (r.error is not None),
+            size(r.bytes_received),
+            f"{r.seconds:.1f}",
+        )
+        for r in report.sync
+    ]
+    parts = [table(head, rows)]
+    if report.dry_run:
+        parts.append("dry run: numbers in brackets would be stored, nothing was changed")
+    for r in report.sync:
+        parts += _troubles(r)
+    return "\n".join(parts)
+
+
+def _troubles(r: SyncReport) -> list[str]:
+    lines = _listed(r.name, "failed", r.failed)
+    lines += _listed(r.name, "incomplete", r.incomplete)
+    lines += _listed(r.name, "waiting", r.unsettled)
+    return lines
+
+
+def _listed(name: str, what: str, problems: Sequence[Problem]) -> list[str]:
+    lines = [f"{name}: {what}: {shown(p.path)}: {p.reason}" for p in problems[:LISTED]]
+    if len(problems) > LISTED:
+        lines.append(f"{name}: {what}: and {len(problems) - LISTED} more, see --json")
+    return [printable(line) for line in lines]
+
+
+def purge_text(report: JobReport) -> str:
+    """What a purge did or would do."""
+    what = "would go" if report.dry_run else "purged"
+    head = ("source", what, "kept", "failed", "freed", "seconds")
+    rows = [
+        (
+            r.name,
+            r.candidates if report.dry_run else r.purged,
+            sum(r.kept.values()),
+            r.failed,
+            size(r.bytes_freed),
+            f"{r.seconds:.1f}",
+        )
+        for r in report.purge
+    ]
+    parts = [table(head, rows)]
+    for r in report.purge:
+        parts += _kept(r, dry_run=report.dry_run)
+    return "\n".join(parts)
+
+
+def _kept(r: PurgeReport, *, dry_run: bool) -> list[str]:
+    lines = [f"{r.name}: refused: {r.refused}"] if r.refused else []
+    lines += [f"{r.name}: kept {count}: {reason}" for reason, count in r.kept.most_common()]
+    lines += [f"{r.name}: {shown(path)}: {reason}" for path, outcome, reason in r.files if outcome == "failed"][:LISTED]
+    if dry_run:
+        going = [shown(path) for path, outcome, _ in r.files if outcome == "would purge"]
+        lines += [f"{r.name}: would delete {path}" for path in going[:LISTED]]
+        if len(going) > LISTED:
+            lines.append(f"{r.name}: would delete {len(going) - LISTED} more, see --json")
+    return [printable(line) for line in lines]
+
+
+def status_text(totals: Sequence[SourceTotals], jobs: Sequence[JobRow]) -> str:
+    """What the manifest holds, and the last jobs."""
+    head = ("source", "kind", "container", "in source", "purged there", "gone there", "waiting", "stored bytes")
+    rows = [(t.name, t.kind, t.container, t.stored, t.purged, t.vanished, t.waiting, size(t.bytes)) for t in totals]
+    parts = [table(head, rows) if rows else "nothing is stored yet"]
+    if jobs:
+        ended = {True: "ok", False: "failed", None: "interrupted"}
+        parts += [
+            "",
+            table(
+                ("job", "action", "started", "ended", "result"),
+                [(j.id, j.action, when(j.started_ns), when(j.ended_ns), ended[j.ok]) for j in jobs],
+            ),
+        ]
+    return "\n".join(parts)

@@ -1,0 +1,137 @@
+"""Puts the parts together: what a command works with, and the loop of `serve`."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import resource
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from loguru import logger
+
+from sidecar.config import Loaded, Settings, format_duration
+from sidecar.errors import LibraryFull, ManifestDamaged, MediaSyncError
+from sidecar.events import Bus
+from sidecar.library import Library
+from sidecar.locks import take_lock
+from sidecar.manifest import Manifest
+from sidecar.models import NS
+from sidecar.orchestrator import JobReport, SyncOrchestrator
+from sidecar.progress import ProgressManager, View
+from sidecar.transports import open_providers
+from sidecar.transports.base import SourceProvider
+
+DEFAULT_EVERY_NS = 60 * NS
+GRACE_NS = 30 * 60 * NS  # a first sync may take long; a health check must not kill it
+FILES_OPEN = 8192
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """The opened parts of one process that writes: it alone has the library and the state folder."""
+
+    settings: Settings
+    library: Library
+    manifest: Manifest
+    providers: list[SourceProvider]
+    orchestrator: SyncOrchestrator
+
+
+@asynccontextmanager
+async def open_workspace(loaded: Loaded, env: Mapping[str, str]) -> AsyncIterator[Workspace]:
+    """Open state, library and providers, and lock both folders. Raises Refused, ConfigError."""
+    settings = loaded.settings
+    _allow_open_files()
+    async with AsyncExitStack() as stack:
+        providers = open_providers(loaded, env)
+        for provider in providers:
+            stack.push_async_callback(provider.close)
+        manifest = Manifest.open(settings.state)
+        stack.callback(manifest.close)
+        stack.callback(take_lock(settings.state / "lock", f"state {settings.state}"))
+        library = Library.open(settings.library, expect=manifest.library_id())
+        stack.callback(library.close)
+        manifest.bind_library(library.id)
+        if swept := library.sweep():
+            logger.info("removed {} unfinished files of an interrupted run", swept)
+        orchestrator = SyncOrchestrator(settings, providers, library, manifest, Bus())
+        yield Workspace(settings, library, manifest, providers, orchestrator)
+
+
+def _allow_open_files() -> None:
+    """Staged files are open files without a name; shells commonly allow 1,024 and would grant more."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = FILES_OPEN if hard == resource.RLIM_INFINITY else min(FILES_OPEN, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+async def serve(loaded: Loaded, env: Mapping[str, str], view: View) -> None:
+    """Pass after pass until cancelled. What may pass by itself is logged and tried again; guards end it."""
+    every_ns = loaded.settings.schedule.every or DEFAULT_EVERY_NS
+    async with open_workspace(loaded, env) as work:
+        purging = "and purging what is proven and old" if work.settings.purge.enabled else "not purging"
+        logger.info(
+            "serving: a pass every {}, {}, library {}", format_duration(every_ns), purging, work.settings.library
+        )
+        started = time.time_ns()
+        while True:
+            begun = time.monotonic()
+            note_alive(work.manifest, every_ns, started)
+            await _one_pass(work, view)
+            note_alive(work.manifest, every_ns, started)
+            await asyncio.sleep(max(0.0, every_ns / NS - (time.monotonic() - begun)))
+
+
+async def _one_pass(work: Workspace, view: View) -> JobReport | None:
+    progress = ProgressManager("run", (view,))
+    try:
+        return await work.orchestrator.run([], progress, cause="schedule")
+    except ManifestDamaged:
+        raise
+    except (MediaSyncError, LibraryFull) as error:
+        logger.error("pass failed: {}", error.line())
+        for provider in work.providers:
+            await provider.close()  # the engine may have been restarted: connect anew
+        return None
+    finally:
+        progress.close()
+
+
+# -- health ---------------------------------------------------------------------------------------------------------
+
+
+def note_alive(manifest: Manifest, every_ns: int, started_ns: int) -> None:
+    """Leave the sign of life that `healthcheck` looks for."""
+    beat = {"every_ns": every_ns, "started_ns": started_ns, "beat_ns": time.time_ns()}
+    manifest.set_note("serve", json.dumps(beat))
+
+
+def health(state: Path, now_ns: int) -> tuple[bool, str]:
+    """Whether `serve` is alive and its last finished pass succeeded, and the sentence that says so."""
+    manifest = Manifest.open_existing(state)
+    if manifest is None:
+        return False, f"no manifest in {state}: nothing has run yet"
+    try:
+        note, jobs = manifest.note("serve"), manifest.jobs(20)
+    finally:
+        manifest.close()
+    if note is None:
+        return False, "serve has not started yet"
+    beat = json.loads(note)
+    silence = now_ns - beat["beat_ns"]
+    if silence > 3 * beat["every_ns"] + GRACE_NS:
+        return False, f"serve gave no sign of life for {silence // NS} s"
+    done = next((job for job in jobs if job.ended_ns is not None and job.started_ns >= beat["started_ns"]), None)
+    if done is None:
+        return True, "serve is at its first pass"
+    if done.ok:
+        return True, f"the last pass ended well {(now_ns - (done.ended_ns or 0)) // NS} s ago"
+    report = json.loads(done.report or "{}")
+    reasons = [report.get("problem"), *report.get("errors", []), *report.get("refused", [])]
+    why = "; ".join(str(r) for r in reasons if r) or f"{report.get('failed', 0)} files failed"
+    return False, f"the last pass failed: {why}"
