@@ -30,6 +30,8 @@ library: {folder}/library
 state: {folder}/state
 docker:
   labels: false
+log:
+  format: text
 sources:
   comfyui:
     container: media-sync-demo-comfyui
@@ -66,8 +68,8 @@ def stand_ins(client: docker.DockerClient) -> list[StandIn]:
     """ComfyUI where there is a Python, as in its real images; Forge in a container with nothing but a shell."""
     python = images.PYTHON if images.present(client, images.PYTHON) else images.busybox(client)
     return [
-        StandIn("comfyui", layout.COMFYUI_ROOT, python, {"BASE_DIRECTORY": "/basedir"}, layout.comfyui()),
-        StandIn("forge", layout.FORGE_ROOT, images.busybox(client), {}, layout.forge()),
+        StandIn("comfyui", layout.COMFYUI_ROOT, python, {"BASE_DIRECTORY": "/basedir"}, layout.comfyui(scale=2)),
+        StandIn("forge", layout.FORGE_ROOT, images.busybox(client), {}, layout.forge(scale=2)),
     ]
 
 

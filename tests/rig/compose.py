@@ -1,4 +1,4 @@
-"""Docker Compose v2: the machine's own, else unpacked from a package of its distribution or of Debian's next release."""
+"""Docker Compose v2: the machine's own, else unpacked from a package of its distribution or of a newer Debian."""
 
 from __future__ import annotations
 
