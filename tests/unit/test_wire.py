@@ -17,7 +17,7 @@ from sidecar.transports.docker import wire
 TOKEN = b"0123456789abcdef0123456789abcdef"
 OTHER = b"fedcba9876543210fedcba9876543210"
 HELLO = b"hello 1000 1700000000000000000 0 0 0,1"
-TOP = b"e 41ed 4096 1700000000.000000001 2 1024 1024 3 ."
+TOP = b"e 41ed 4096 1700000000.000000001 9 2 1024 1024 3 ."
 KINDS = {FileType.FILE: 0o100000, FileType.DIRECTORY: 0o040000, FileType.LINK: 0o120000, FileType.OTHER: 0o010000}
 
 part = st.binary(min_size=1, max_size=40).filter(lambda b: b not in (b".", b"..") and not set(b) & {0, 47})
@@ -33,6 +33,7 @@ stats = st.builds(
     mode=st.integers(0, 0o7777),
     nlink=st.integers(1, 65000),
     type=st.sampled_from(FileType),
+    device=st.integers(0, (1 << 64) - 1),
 )
 
 
@@ -49,9 +50,9 @@ def parse(data: bytes) -> list[bytes]:
 
 def entry(found: FileStat) -> bytes:
     sign = b"-" if found.mtime_ns < 0 else b""
-    return b"e %x %d %s%d.%09d %d %d %d %d ./%s" % (
-        found.mode | KINDS[found.type], found.size, sign, *divmod(abs(found.mtime_ns), 10**9), found.inode, found.uid,
-        found.gid, found.nlink, found.path,
+    return b"e %x %d %s%d.%09d %d %d %d %d %d ./%s" % (
+        found.mode | KINDS[found.type], found.size, sign, *divmod(abs(found.mtime_ns), 10**9), found.device,
+        found.inode, found.uid, found.gid, found.nlink, found.path,
     )  # fmt: skip
 
 
@@ -162,7 +163,7 @@ def test_an_answer_without_its_end_is_not_finished(data: int) -> None:
 
 
 def test_a_name_cannot_forge_records_without_the_token() -> None:
-    forged = b"e 81a4 1 1.000000000 1 0 0 1 ./x\n" + OTHER + b" end 1\n"
+    forged = b"e 81a4 1 1.000000000 9 1 0 0 1 ./x\n" + OTHER + b" end 1\n"
     assert parse(answer([forged])) == [forged]
 
 
@@ -214,11 +215,16 @@ def test_entries_round_trip(found: FileStat) -> None:
 @pytest.mark.parametrize(
     ("record", "mtime_ns", "exact", "path"),
     [
-        (b"e 81a4 1 1700000000 5 0 0 1 ./a", 1_700_000_000 * 10**9, False, b"a"),
-        (b"e 81a4 1 -0.500000000 5 0 0 1 a", -500_000_000, True, b"a"),
-        (b"t 81a4 1 17 5 0 0 1 1970-01-01 00:00:17.123456789 +0000 ./ +0000 ./a", 17_123_456_789, True, b" +0000 ./a"),
-        (b"t 81a4 1 17 5 0 0 1 1970-01-01 00:00:17.123456789 ./a", 17_123_456_789, True, b"a"),
-        (b"t 81a4 1 -1 5 0 0 1 1969-12-31 23:59:59.500000000 +0000 .", -500_000_000, True, b""),
+        (b"e 81a4 1 1700000000 9 5 0 0 1 ./a", 1_700_000_000 * 10**9, False, b"a"),
+        (b"e 81a4 1 -0.500000000 9 5 0 0 1 a", -500_000_000, True, b"a"),
+        (
+            b"t 81a4 1 17 9 5 0 0 1 1970-01-01 00:00:17.123456789 +0000 ./ +0000 ./a",
+            17_123_456_789,
+            True,
+            b" +0000 ./a",
+        ),
+        (b"t 81a4 1 17 9 5 0 0 1 1970-01-01 00:00:17.123456789 ./a", 17_123_456_789, True, b"a"),
+        (b"t 81a4 1 -1 9 5 0 0 1 1969-12-31 23:59:59.500000000 +0000 .", -500_000_000, True, b""),
     ],
 )
 def test_every_kind_of_stat_is_understood(record: bytes, mtime_ns: int, exact: bool, path: bytes) -> None:
@@ -227,7 +233,7 @@ def test_every_kind_of_stat_is_understood(record: bytes, mtime_ns: int, exact: b
 
 
 def test_a_scan_is_put_together() -> None:
-    file = FileStat(b"a\nb", 3, 4, 5, 6, 7, 0o644)
+    file = FileStat(b"a\nb", 3, 4, 5, 6, 7, 0o644, device=8)
     records = parse(answer([HELLO, TOP, entry(file), b"problem permission_denied ./closed", b"note odd\nthing"]))
     scan = wire.read_scan(taken(records), b"/out", "sh")
     assert (scan.root, scan.scanner, scan.now_ns, scan.agent_uid) == (b"/out", "sh", 17 * 10**17, 1000)
@@ -245,13 +251,13 @@ def test_a_scan_without_greeting_or_root_is_broken(records: list[bytes]) -> None
 
 @pytest.mark.parametrize("path", [b"/etc/passwd", b"../x", b"a/../x", b"a/..", b"a//b", b"a/", b"a/./b", b"./../x"])
 def test_paths_out_of_the_root_are_problems(path: bytes) -> None:
-    entries = taken([HELLO, TOP, b"e 81a4 1 1.000000000 1 0 0 1 " + path])
+    entries = taken([HELLO, TOP, b"e 81a4 1 1.000000000 9 1 0 0 1 " + path])
     assert set(entries.found) == {b""}
     assert [p.reason for p in entries.problems] == ["not a path below the root"]
 
 
 def test_a_name_listed_twice_is_a_problem_and_counts_once() -> None:
-    first, second = FileStat(b"a", 1, 1, 1, 1, 1, 1), FileStat(b"a", 2, 2, 2, 2, 2, 2)
+    first, second = FileStat(b"a", 1, 1, 1, 1, 1, 1, device=1), FileStat(b"a", 2, 2, 2, 2, 2, 2, device=2)
     entries = taken([entry(first), entry(second)])
     assert entries.found == {b"a": first}
     assert entries.problems == [Problem(b"a", "listed twice")]
@@ -260,13 +266,13 @@ def test_a_name_listed_twice_is_a_problem_and_counts_once() -> None:
 @pytest.mark.parametrize(
     "record",
     [
-        b"e 81a4 -1 1.000000000 1 0 0 1 a",
-        b"e 81a4 1 1.0 1 0 0 1 a",
-        b"e 81a4 9999999999999999999 1.000000000 1 0 0 1 a",
-        b"e 81a4 1 99999999999999.000000000 1 0 0 1 a",
-        b"e zz 1 1.000000000 1 0 0 1 a",
+        b"e 81a4 -1 1.000000000 9 1 0 0 1 a",
+        b"e 81a4 1 1.0 9 1 0 0 1 a",
+        b"e 81a4 9999999999999999999 1.000000000 9 1 0 0 1 a",
+        b"e 81a4 1 99999999999999.000000000 9 1 0 0 1 a",
+        b"e zz 1 1.000000000 9 1 0 0 1 a",
         b"e 81a4 1",
-        b"t 81a4 1 17 5 0 0 1 nonsense ./a",
+        b"t 81a4 1 17 9 5 0 0 1 nonsense ./a",
         b"hello x",
         b"problem",
         b"",
@@ -279,7 +285,7 @@ def test_malformed_records_are_broken(record: bytes) -> None:
 
 
 def test_stats_that_nobody_asked_for_are_dropped() -> None:
-    records = [entry(FileStat(path, 1, 1, 1, 1, 1, 1)) for path in (b"a", b"b")]
+    records = [entry(FileStat(path, 1, 1, 1, 1, 1, 1, device=1)) for path in (b"a", b"b")]
     assert set(wire.read_stats(taken(records), [b"a", b"c"])) == {b"a"}
 
 
@@ -293,7 +299,7 @@ def test_no_root_and_no_tool_are_errors_of_their_own() -> None:
 
 
 def test_two_hundred_thousand_entries_parse_quickly() -> None:
-    line = b"e 81a4 1500000 1700000000.123456789 %d 1024 1024 1 ./2026-01-01/ComfyUI_%06d_.png"
+    line = b"e 81a4 1500000 1700000000.123456789 9 %d 1024 1024 1 ./2026-01-01/ComfyUI_%06d_.png"
     data = answer([HELLO, TOP, *(line % (n, n) for n in range(200_000))])
     parser, entries = wire.RecordParser(TOKEN), wire.Entries()
     begun = time.process_time()

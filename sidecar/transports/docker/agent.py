@@ -132,9 +132,9 @@ def seconds(ns):
 
 
 def entry(found, path):
-    return b"e %x %d %s %d %d %d %d %s" % (
-        found.st_mode, found.st_size, seconds(found.st_mtime_ns), found.st_ino, found.st_uid, found.st_gid,
-        found.st_nlink, path)
+    return b"e %x %d %s %d %d %d %d %d %s" % (
+        found.st_mode, found.st_size, seconds(found.st_mtime_ns), found.st_dev, found.st_ino, found.st_uid,
+        found.st_gid, found.st_nlink, path)
 
 
 def listing(fd):
@@ -451,12 +451,9 @@ def purge_file(fd, name, wanted, private):
         return b"changed", b"size or mtime"
     source = os.open(name, FILE, dir_fd=fd)
     try:
-        opened = os.fstat(source)
-        if not wanted.looks_like(opened):
-            return b"changed", b"size or mtime"
         rename_kindly(fd, name, private)
         try:
-            why = why_not(fd, source, opened, wanted, private)
+            why = why_not(fd, source, wanted, private)
             if not why:
                 os.unlink(private, dir_fd=fd)
                 return b"purged", b""
@@ -469,9 +466,9 @@ def purge_file(fd, name, wanted, private):
         os.close(source)
 
 
-def why_not(fd, source, opened, wanted, private):
+def why_not(fd, source, wanted, private):
     """Why the moved file must not be deleted; empty when it is what was wanted, to the last byte."""
-    if not os.path.samestat(os.lstat(private, dir_fd=fd), opened):
+    if not os.path.samestat(os.lstat(private, dir_fd=fd), os.fstat(source)):
         return b"another file took its name"
     if digest(source) != wanted.sha:
         return b"SHA-256"

@@ -91,7 +91,8 @@ child_tar() {
   before=$(eval "stat -c \"%h \$st\" --$list" 2>/dev/null)
   told=
   if [ "$gnu" ]; then
-    errors=$(eval "tar --hard-dereference --format=gnu --no-recursion --no-unquote -cf - --$list" 2>&1 1>&3) || told=$errors
+    gnu="tar --hard-dereference --format=gnu --no-recursion --no-unquote"
+    errors=$(eval "$gnu -cf - --$list" 2>&1 1>&3) || told=$errors
   else
     tar_one_named
   fi
@@ -396,11 +397,11 @@ probe() {
   dd bs=1 count=0 iflag=fullblock </dev/null >/dev/null 2>&1 && full=1
   # Whole record formats of stat. GNU prints nanoseconds by %.9Y, newer busybox in the text of %y.
   case $(stat -c %.9Y / 2>/dev/null) in
-    *.?????????) clock=dot fmt='e %f %s %.9Y %i %u %g %h %n' st='%s %.9Y' ;;
+    *.?????????) clock=dot fmt='e %f %s %.9Y %d %i %u %g %h %n' st='%s %.9Y' ;;
     *) case $(stat -c %y /proc/self 2>/dev/null) in
-         *.000000000* | '') clock=none fmt='e %f %s %Y %i %u %g %h %n' st='%s %Y' ;;
-         *.?????????*) clock=text fmt='t %f %s %Y %i %u %g %h %y %n' st='%s %Y %y' ;;
-         *) clock=none fmt='e %f %s %Y %i %u %g %h %n' st='%s %Y' ;;
+         *.000000000* | '') clock=none fmt='e %f %s %Y %d %i %u %g %h %n' st='%s %Y' ;;
+         *.?????????*) clock=text fmt='t %f %s %Y %d %i %u %g %h %y %n' st='%s %Y %y' ;;
+         *) clock=none fmt='e %f %s %Y %d %i %u %g %h %n' st='%s %Y' ;;
        esac ;;
   esac
   set -- $(stat -c "$st" / 2>/dev/null)

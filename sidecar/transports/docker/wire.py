@@ -233,7 +233,7 @@ class RecordParser:
             raise AgentFailed("the agent ended without its closing record" + (f": {said}" if said else ""))
 
 
-_NUMBERS = rb" (\d{1,20}) (\d{1,10}) (\d{1,10}) (\d{1,10}) "
+_NUMBERS = rb" (\d{1,20}) (\d{1,20}) (\d{1,10}) (\d{1,10}) (\d{1,10}) "
 _ENTRY = re.compile(
     rb"e ([0-9a-f]{1,8}) (\d{1,19}) (-?)(\d{1,12})(?:\.(\d{9}))?" + _NUMBERS + rb"(?:\./)?(.*)", re.DOTALL
 ).fullmatch
@@ -255,7 +255,7 @@ def parse_entry(record: bytes) -> FileStat:
     """An `e` or `t` record. Raises StreamBroken when it is not one; the path is not judged here."""
     found = _ENTRY(record)
     if found:
-        mode, size, sign, sec, frac, inode, uid, gid, nlink, path = found.groups()
+        mode, size, sign, sec, frac, device, inode, uid, gid, nlink, path = found.groups()
         part = int(frac) if frac else 0
         mtime = int(sec) * NS + part
         if sign:
@@ -264,7 +264,7 @@ def parse_entry(record: bytes) -> FileStat:
         found = _TEXT_ENTRY(record)
         if not found:
             raise StreamBroken(f"the agent sent a malformed record: {record[:80]!a}")
-        mode, size, sign, sec, inode, uid, gid, nlink, frac, path = found.groups()
+        mode, size, sign, sec, device, inode, uid, gid, nlink, frac, path = found.groups()
         mtime = (-int(sec) if sign else int(sec)) * NS + int(frac)
     bits, length = int(mode, 16), int(size)
     if length > _MAX_SIZE:
@@ -280,6 +280,7 @@ def parse_entry(record: bytes) -> FileStat:
         int(nlink),
         _TYPES.get(bits & 0o170000, FileType.OTHER),
         frac is not None,
+        int(device),
     )
 
 

@@ -80,7 +80,7 @@ def test_a_listener_that_left_is_no_drama(agent: Agent, root: Path) -> None:
         process.wait(10)
 
 
-TOOLS = "sh find stat id date xargs dd head cat mv ln rm rmdir sha256sum tar wc".split()
+TOOLS = "sh find stat id date xargs dd head cat mv ln rm rmdir sha256sum tar wc"
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ def dash_with(open_folder: Path) -> Callable[..., Agent]:
     def make(**changed: str | None) -> Agent:
         folder = Path(tempfile.mkdtemp(dir=open_folder))
         folder.chmod(0o755)
-        for name in TOOLS:
+        for name in TOOLS.split():
             real, script = shutil.which("dash" if name == "sh" else name), changed.get(name, "")
             assert real, f"these tests need {name}"
             if script is not None:

@@ -30,7 +30,14 @@ def test_scan_sees_names_as_bytes_and_stats_to_the_nanosecond(agent: Agent, root
     for number, name in enumerate(AWKWARD):
         real = os.lstat(os.path.join(os.fsencode(root), name))
         assert found[name] == FileStat(
-            name, number, OLD + number, real.st_ino, real.st_uid, real.st_gid, stat.S_IMODE(real.st_mode)
+            name,
+            number,
+            OLD + number,
+            real.st_ino,
+            real.st_uid,
+            real.st_gid,
+            stat.S_IMODE(real.st_mode),
+            device=real.st_dev,
         )
     assert {found[b"link"].type, found[b"folder link"].type} == {FileType.LINK}
     assert found[b"pipe"].type is FileType.OTHER
