@@ -10,7 +10,7 @@ ARG PYTHON_IMAGE=python:3.12-slim
 FROM ${PYTHON_IMAGE} AS build
 WORKDIR /build
 # The second pattern gives the content of wheels/ when that folder is there, and nothing when it is not.
-COPY README.md wheels*/ wheels/
+COPY README.md wheels* wheels/
 COPY pyproject.toml README.md LICENSE ./
 COPY sidecar sidecar
 RUN python3 -m venv /opt/media-sync \

@@ -1,0 +1,1 @@
+"""The image as users run it: one shot, as a service, under Compose."""

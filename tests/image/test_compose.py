@@ -1,0 +1,104 @@
+"""compose/compose.yaml under Docker Compose v2: the sidecar finds its neighbours by their labels."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import docker
+import pytest
+from generators import container as inside
+from generators import layout
+from generators.media import tiny_png
+
+from tests.image.test_image import json_lines, stored, until
+from tests.rig import compose
+from tests.rig.generator import LABEL, OWNER
+from tests.rig.program import REPOSITORY
+
+FORGE_ROOT = "/workspace/stable-diffusion-webui-forge/outputs"
+HOLD = json.dumps([*inside.HOLD[:2], inside.HOLD[2].replace("$", "$$")])
+OVERRIDE = """
+services:
+  media-sync:
+    labels: {mark}
+    environment:
+      MEDIA_SYNC_SCHEDULE__EVERY: 1s
+{generators}"""
+STAND_IN = """
+  {name}:
+    labels: {mark}
+    command: {hold}
+    deploy: !reset null
+    ports: !reset null
+    network_mode: none
+"""
+
+
+class Project:
+    """One Compose project with files of its own."""
+
+    def __init__(self, folder: Path, env: dict[str, str], name: str) -> None:
+        override = folder / "override.yaml"
+        generators = "".join(STAND_IN.replace("{name}", name) for name in ("comfyui", "forge"))
+        text = OVERRIDE.replace("{generators}", generators).replace("{hold}", HOLD)
+        override.write_text(text.replace("{mark}", json.dumps({LABEL: OWNER})), encoding="utf-8")
+        self._start = [*compose.command(), "-p", name, "-f", str(REPOSITORY / "compose" / "compose.yaml"), "-f",
+                       str(override)]  # fmt: skip
+        self._env = {"PATH": os.environ["PATH"], "HOME": str(folder), **env}
+
+    def __call__(self, *args: str) -> str:
+        """Run a Compose command to its end; its standard output."""
+        done = subprocess.run([*self._start, *args], env=self._env, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"compose {args} ended with {done.returncode}: {done.stderr[-1500:]}"
+        return done.stdout
+
+
+@pytest.fixture
+def project(
+    image: str, busybox_image: str, python_image: str, engine_host: str, socket_path: str, folders: tuple[Path, Path],
+    tmp_path: Path,
+) -> Iterator[Project]:  # fmt: skip
+    """The project's compose file with stand-ins for the two generators; taken down with its volumes."""
+    env = {"DOCKER_HOST": engine_host, "DOCKER_SOCKET": socket_path, "LIBRARY": str(folders[0]),
+           "SIDECAR_IMAGE": image, "COMFYUI_IMAGE": python_image, "FORGE_IMAGE": busybox_image}  # fmt: skip
+    made = Project(tmp_path, env, f"ms-test-{uuid.uuid4().hex[:8]}")
+    yield made
+    made("down", "--volumes", "--timeout", "2")
+
+
+def test_the_sidecar_pulls_from_its_neighbours_and_stops_at_once(
+    project: Project, engine: docker.DockerClient, folders: tuple[Path, Path]
+) -> None:
+    project("up", "--detach", "--no-build", "--pull", "never")
+    for service, root in (("comfyui", layout.COMFYUI_ROOT), ("forge", FORGE_ROOT)):
+        one = engine.containers.get(project("ps", "--quiet", service).strip())
+        inside.run(one, ["mkdir", "-p", root])
+        files = [layout.File(f"{service}_{n:05d}_.png", tiny_png(n), 60, temporary=False) for n in range(5)]
+        layout.write(one, root, files)
+    until(lambda: len(stored(folders[0])) >= 10, "both neighbours' files")
+    assert {path.stat().st_uid for path in stored(folders[0])} == {1000}
+    sidecar = engine.containers.get(project("ps", "--quiet", "media-sync").strip())
+    lines = json_lines(sidecar.logs().decode())
+    assert {"comfyui", "forge"} <= {str(line.get("source")) for line in lines}
+    began = time.monotonic()
+    sidecar.stop(timeout=10)
+    assert time.monotonic() - began < 2
+
+
+def test_the_proxy_variants_are_valid_and_leave_the_socket_out() -> None:
+    proxied = str(REPOSITORY / "compose" / "socket-proxy.yaml")
+    for profile, service in (("purge", "media-sync"), ("pull-only", "media-sync-pull-only")):
+        done = subprocess.run([*compose.command(), "-f", proxied, "--profile", profile, "config", "--format", "json"],
+                              capture_output=True, text=True, check=True)  # fmt: skip
+        services = json.loads(done.stdout)["services"]
+        assert {"comfyui", "forge", service} < set(services)
+        assert {volume["target"] for volume in services[service]["volumes"]} == {"/library", "/state"}
+        proxy = services[services[service]["environment"]["MEDIA_SYNC_HOST"].split("/")[2].split(":")[0]]
+        assert proxy["environment"]["POST"] == ("1" if profile == "purge" else "0")
+        assert proxy["environment"]["EXEC"] == proxy["environment"]["POST"]
