@@ -7,6 +7,8 @@ import ctypes
 import errno
 import hashlib
 import os
+import re
+import threading
 from collections import OrderedDict
 from collections.abc import Iterator
 
@@ -16,11 +18,17 @@ from sidecar.models import shown
 
 DIR_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ_SIZE = 1 << 20
+_WHOLE = frozenset(("ext3", "ext4", "xfs", "btrfs", "f2fs"))
+_OCTAL = re.compile(r"\\([0-7]{3})")
 _RENAME_NOREPLACE = 1
 
 
 class Folders:
-    """Open folders below the library, opened part by part without following links; knows which need a flush."""
+    """Open folders below the library, opened part by part without following links; knows which need a flush.
+
+    Safe to use from several threads: a descriptor is good while its `at` block lasts. Those of sources (folders
+    directly below the library) stay open until `close`.
+    """
 
     LIMIT = 64
 
@@ -28,9 +36,35 @@ class Folders:
         self._root_fd = root_fd
         self._open: OrderedDict[bytes, int] = OrderedDict()
         self._dirty: set[bytes] = set()
+        self._lock = threading.RLock()
 
-    def open(self, path: bytes, *, create: bool) -> int:
-        """A descriptor of the folder, valid until many others were opened."""
+    @contextlib.contextmanager
+    def at(self, path: bytes, *, create: bool) -> Iterator[int]:
+        """A descriptor of the folder. Raises OSError, FileNotFoundError where it is not there and not to be made."""
+        with self._lock:
+            yield self._get(path, create=create)
+            self._trim()
+
+    def dirty(self, path: bytes) -> None:
+        """This folder gained a name."""
+        with self._lock:
+            self._dirty.add(path)
+
+    def flush(self) -> None:
+        """Names on stable storage: every folder that gained one since the last call."""
+        with self._lock:
+            for path in sorted(self._dirty):
+                os.fsync(self._get(path, create=False))
+            self._dirty.clear()
+
+    def close(self) -> None:
+        """Close them all."""
+        with self._lock:
+            for fd in self._open.values():
+                os.close(fd)
+            self._open.clear()
+
+    def _get(self, path: bytes, *, create: bool) -> int:
         if path == b"":
             return self._root_fd
         cached = self._open.get(path)
@@ -38,7 +72,7 @@ class Folders:
             self._open.move_to_end(path)
             return cached
         head, name = split(path)
-        parent = self.open(head, create=create)
+        parent = self._get(head, create=create)
         try:
             fd = os.open(name, DIR_FLAGS, dir_fd=parent)
         except FileNotFoundError:
@@ -49,25 +83,11 @@ class Folders:
             self._dirty.add(head)
             fd = os.open(name, DIR_FLAGS, dir_fd=parent)
         self._open[path] = fd
-        if len(self._open) > self.LIMIT:
-            for victim in list(self._open):
-                if victim.count(b"/") > 0 and not path.startswith(victim) and victim not in self._dirty:
-                    os.close(self._open.pop(victim))
-                    break
         return fd
 
-    def dirty(self, path: bytes) -> None:
-        self._dirty.add(path)
-
-    def flush(self) -> None:
-        for path in sorted(self._dirty):
-            os.fsync(self.open(path, create=False))
-        self._dirty.clear()
-
-    def close(self) -> None:
-        for fd in self._open.values():
-            os.close(fd)
-        self._open.clear()
+    def _trim(self) -> None:
+        for path in [path for path in self._open if b"/" in path][: max(0, len(self._open) - self.LIMIT)]:
+            os.close(self._open.pop(path))
 
 
 def digest_of(fd: int) -> bytes:
@@ -75,6 +95,39 @@ def digest_of(fd: int) -> bytes:
     while data := os.read(fd, _READ_SIZE):
         digest.update(data)
     return digest.digest()
+
+
+def flushes_whole(path: str) -> bool:
+    """Whether one syncfs of the file system at `path` flushes every file on it, and reports errors of doing so.
+
+    True for local file systems whose sync_fs ends in a journal commit or log force with a device flush; errors since
+    Linux 5.8 (syncfs(2)). Others (network, FUSE) get an fsync for each file.
+    """
+    release = tuple(int(part) for part in re.findall(r"\d+", os.uname().release)[:2])
+    return release >= (5, 8) and _type_of_mount(os.path.realpath(path)) in _WHOLE
+
+
+def _type_of_mount(path: str) -> str:
+    best, kind = "", ""
+    try:
+        with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as lines:
+            for line in lines:
+                head, _, tail = line.partition(" - ")
+                point = _OCTAL.sub(lambda m: chr(int(m[1], 8)), head.split(" ")[4])
+                inside = path == point or path.startswith(point.rstrip("/") + "/")
+                if inside and len(point) >= len(best):  # of two mounts on one point the later one is seen
+                    best, kind = point, tail.split(" ")[0]
+    except OSError:
+        return ""
+    return kind
+
+
+def syncfs(fd: int) -> None:
+    """Everything on the file system of `fd` on stable storage. Raises OSError."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.syncfs(fd) != 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
 
 
 def rename_noreplace(src_folder: int, src: bytes, dst_folder: int, dst: bytes) -> None:

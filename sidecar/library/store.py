@@ -17,11 +17,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sidecar.errors import LibraryUnsafe, NameUnusable
-from sidecar.library.disk import DIR_FLAGS, Folders, digest_of, rename_noreplace, translated, why
+from sidecar.library.disk import DIR_FLAGS, Folders, digest_of, flushes_whole, rename_noreplace, syncfs, translated, why
 from sidecar.library.marker import OWN_FOLDER, bind_marker, check_writable, not_writable, read_marker
 from sidecar.library.names import TEMPORARY, candidates, split
 from sidecar.locks import take_lock
 from sidecar.models import shown
+
+MANY = 24  # files of a group from which on one flush of the whole file system is the cheaper one
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,7 @@ class Staged:
 
     def __init__(self, fd: int, folder: int, name: bytes | None) -> None:
         self._fd = fd
-        self._folder = folder
+        self.folder = folder
         self._name = name
         self.size = 0
 
@@ -65,13 +67,13 @@ class Staged:
             os.link(f"/proc/self/fd/{self._fd}", name, dst_dir_fd=folder, follow_symlinks=True)
             return
         try:
-            os.link(self._name, name, src_dir_fd=self._folder, dst_dir_fd=folder)
+            os.link(self._name, name, src_dir_fd=self.folder, dst_dir_fd=folder)
         except FileExistsError:
             raise
         except OSError as error:
             if error.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK):
                 raise
-            rename_noreplace(self._folder, self._name, folder, name)
+            rename_noreplace(self.folder, self._name, folder, name)
             self._name = None
 
     def close(self) -> None:
@@ -81,7 +83,11 @@ class Staged:
             self._fd = -1
             if self._name is not None:
                 with contextlib.suppress(FileNotFoundError):
-                    os.unlink(self._name, dir_fd=self._folder)
+                    os.unlink(self._name, dir_fd=self.folder)
+
+
+class _NoLink(Exception):
+    """A hard link could not be made, for another reason than the name being taken."""
 
 
 class Library:
@@ -93,6 +99,7 @@ class Library:
         self._root_fd = root_fd
         self._unlock = unlock
         self._tmpfile = True
+        self._whole = flushes_whole(str(root))
         self._folders = Folders(root_fd)
 
     @classmethod
@@ -147,8 +154,7 @@ class Library:
 
     def stage(self, source: str) -> Staged:
         """A place for one file's bytes, without a name, on the file system of the source's folder."""
-        with translated(f"library {self.root}"):
-            folder = self._folders.open(source.encode(), create=True)
+        with translated(f"library {self.root}"), self._folders.at(source.encode(), create=True) as folder:
             if self._tmpfile:
                 try:
                     return Staged(os.open(b".", os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o666, dir_fd=folder),
@@ -165,34 +171,42 @@ class Library:
         """Link flushed bytes to `<source>/<path>`, or beside it as `name~<8 hex>.ext` when another content is there.
 
         `path` is relative, bytes, `/` between parts. `tag` forces that suffix (companions of a file that got one).
-        Call `flush_folders` before relying on it. Raises LibraryUnsafe for a path that cannot be a name here.
+        Call `flush_folders` before relying on it. Raises NameUnusable for a path that cannot be a name here.
         """
         return self._place(source, path, sha256, staged.size, staged.link_to, tag)
 
-    def place_link(self, existing: bytes, source: str, path: bytes, sha256: bytes, size: int, tag: str = "") -> Placed:
-        """Like `place`, as another hard link to a copy that is in the library. Raises OSError where links fail."""
+    def place_link(self, existing: bytes, source: str, path: bytes, sha256: bytes, size: int, tag: str = ""
+                   ) -> Placed | None:  # fmt: skip
+        """Like `place`, as one more hard link to a copy that is in the library; None where links cannot be made."""
 
         def link(folder: int, name: bytes) -> None:
-            os.link(existing, name, src_dir_fd=self._root_fd, dst_dir_fd=folder, follow_symlinks=False)
+            try:
+                os.link(existing, name, src_dir_fd=self._root_fd, dst_dir_fd=folder, follow_symlinks=False)
+            except FileExistsError:
+                raise
+            except OSError as error:
+                raise _NoLink from error
 
-        return self._place(source, path, sha256, size, link, tag)
+        try:
+            return self._place(source, path, sha256, size, link, tag)
+        except _NoLink:  # no links on this file system, no more of them, or the copy went away
+            return None
 
     def _place(self, source: str, path: bytes, sha256: bytes, size: int, link: Callable[[int, bytes], None], tag: str
                ) -> Placed:  # fmt: skip
         head, name = split(path)
         where = source.encode() + (b"/" + head if head else b"")
-        with translated(f"library {self.root}"):
-            folder = self._folders.open(where, create=True)
+        with translated(f"library {self.root}"), self._folders.at(where, create=True) as folder:
             for candidate in candidates(name, sha256, tag):
+                existed = False
                 try:
                     link(folder, candidate)
                 except FileExistsError:
-                    if self._holds(folder, candidate, sha256, size):
-                        self._folders.dirty(where)
-                        return Placed(where + b"/" + candidate, existed=True)
-                    continue
+                    if not self._holds(folder, candidate, sha256, size):
+                        continue
+                    existed = True
                 self._folders.dirty(where)
-                return Placed(where + b"/" + candidate)
+                return Placed(where + b"/" + candidate, existed)
         raise NameUnusable(f"library {self.root}: no free name for {shown(path)}", hint="look into that folder")
 
     @staticmethod
@@ -211,7 +225,15 @@ class Library:
             os.close(fd)
 
     def flush(self, staged: Sequence[Staged], pool: ThreadPoolExecutor) -> None:
-        """Bytes of a group on stable storage. Several at once, so that one journal commit serves many."""
+        """Bytes of a group on stable storage.
+
+        Many files at once are flushed with their whole file system where that is sound: one journal commit instead
+        of one each. A few are flushed on their own, because a whole flush also waits for what others write there.
+        """
+        if self._whole and len(staged) >= MANY:
+            with translated(f"library {self.root}"):
+                syncfs(staged[0].folder)
+            return
         for _ in pool.map(Staged.flush, staged):
             pass
 
@@ -236,21 +258,10 @@ class Library:
         finally:
             os.close(fd)
 
-    def size_of(self, path: bytes) -> int | None:
-        """Size in bytes of a copy, None when it is not there."""
-        try:
-            fd = self._open(path)
-        except OSError:
-            return None
-        try:
-            return os.fstat(fd).st_size
-        finally:
-            os.close(fd)
-
     def _open(self, path: bytes) -> int:
         head, name = split(path)
-        folder = self._folders.open(head, create=False)
-        return os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
+        with self._folders.at(head, create=False) as folder:
+            return os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
 
     def sweep(self) -> int:
         """Remove temporary names that a crash left; answers how many. The lock makes sure that nobody uses them."""

@@ -184,6 +184,7 @@ class _RootPass:
             return
         library, manifest = self._engine.library, self._engine.manifest
         library.flush([f.staged for f in good], self._flushers)
+        good.sort(key=lambda f: _companions_last(f.stat))  # an archive brings `a.json` before `a.png`
         files: list[NewFile] = []
         events: list[FileStored] = []
         for f in good:

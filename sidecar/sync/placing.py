@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterable
+from collections.abc import Collection
 
 from sidecar.library import Library, Placed
 from sidecar.manifest import Known, Manifest
@@ -31,11 +31,14 @@ class Placer:
         self._tags: dict[bytes, str] = {}
         self._fresh: dict[bytes, bytes] = {}
 
-    def recall(self, known: dict[bytes, Known], coming: Iterable[bytes]) -> None:
-        """Learn which groups among the coming paths have a member that was stored under another name before."""
+    def recall(self, known: dict[bytes, Known], coming: Collection[bytes]) -> None:
+        """Learn which groups among the coming paths have a member that was stored under another name before.
+
+        A member that comes itself is no guide: its bytes are new, and the name of its last ones is taken by those.
+        """
         groups = {group_key(path) for path in coming}
         for path, record in known.items():
-            if (group := group_key(path)) in groups:
+            if path not in coming and (group := group_key(path)) in groups:
                 self._remember(group, path, record.library_path)
 
     def place(self, fetched: Fetched) -> tuple[Placed, bool]:
@@ -64,10 +67,7 @@ class Placer:
             if copy is None or self._library.rehash(copy[0]) != (fetched.sha256, copy[1]):
                 return None
             existing = copy[0]
-        try:
-            return self._library.place_link(existing, self._source, wanted, fetched.sha256, fetched.stat.size, tag)
-        except OSError:  # this file system has no links, or no more of them: the bytes are stored again
-            return None
+        return self._library.place_link(existing, self._source, wanted, fetched.sha256, fetched.stat.size, tag)
 
     def _remember(self, group: bytes, path: bytes, library_path: bytes) -> None:
         own, given = posixpath.basename(path), posixpath.basename(library_path)
