@@ -13,6 +13,7 @@ import binascii
 import datetime
 import email.utils
 import json
+import os
 import ssl
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -204,14 +205,33 @@ def translated(what: str) -> Iterator[None]:
 
 def unreachable(what: str, error: BaseException) -> EngineUnreachable:
     """The one line for an engine that does not answer."""
-    text = str(error) or type(error).__name__
+    system = _system_error(error)
+    text = _system_words(system) if system is not None else str(error) or type(error).__name__
     if isinstance(error, TimeoutError | requests.Timeout):
         return EngineUnreachable(f"{what} did not answer in time", hint="is the engine busy or hung?")
-    if "Permission denied" in text or isinstance(error, PermissionError):
+    if "permission denied" in text.lower() or isinstance(error, PermissionError):
         hint = "run as a user who may use that socket (its group), or set PUID/PGID"
         return EngineUnreachable(f"no permission to talk to Docker at {what}", hint=hint)
     hint = "start Docker, mount its socket, or point --host / DOCKER_HOST at it"
     return EngineUnreachable(f"cannot reach Docker at {what}: {_first_line(text)}", hint=hint)
+
+
+def _system_words(error: OSError) -> str:
+    number = error.errno or 0
+    return (os.strerror(number) if number > 0 else error.strerror or str(error)).lower()
+
+
+def _system_error(error: BaseException) -> OSError | None:
+    """What the system said, below the words that the clients wrap around it; None where it said nothing."""
+    at: BaseException | None = error
+    for _ in range(10):
+        if isinstance(at, aiohttp.ClientConnectorError):
+            at = at.os_error
+        elif isinstance(at, OSError) and at.errno is not None and type(at).__module__ in ("builtins", "socket"):
+            return at
+        elif at is not None:
+            at = at.__cause__ or at.__context__
+    return None
 
 
 def refusal(what: str, status: int, message: str) -> MediaSyncError:
