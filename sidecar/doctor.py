@@ -11,7 +11,7 @@ from sidecar.config import Loaded
 from sidecar.errors import ConfigError, MediaSyncError
 from sidecar.library import read_marker
 from sidecar.manifest import Manifest
-from sidecar.models import NS, Check, Source, Verdict, shown
+from sidecar.models import NS, Check, LeftOut, Source, Verdict, shown
 from sidecar.transports import open_providers
 from sidecar.transports.base import SourceProvider
 
@@ -50,11 +50,16 @@ async def _sources(provider: SourceProvider) -> AsyncIterator[Check]:
     for left in found.left_out:
         if left.faulty:
             error = ConfigError(left.reason, hint=left.hint)
-            yield Check(f"source {left.name}", Verdict.FAIL, f"{left.container}: {left.reason}", left.hint, error)
+            yield Check(f"source {left.name}", Verdict.FAIL, _faulty(left), left.hint, error)
     if not found.sources:
         yield Check("sources", Verdict.WARN, "no source found", "label a container media-sync.enable=true")
     for source in found.sources:
         yield await _source(provider, source)
+
+
+def _faulty(left: LeftOut) -> str:
+    where = left.container if left.container not in left.reason and left.container != left.name else ""
+    return f"{where}: {left.reason}" if where else left.reason
 
 
 async def _source(provider: SourceProvider, source: Source) -> Check:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import json
 import logging
 import sys
+import threading
+import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, TextIO
 
 from loguru import logger
@@ -16,19 +20,59 @@ from sidecar.models import shown
 if TYPE_CHECKING:
     from loguru import Message, Record
 
+WARNING = 30  # loguru's number for it
+_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")  # what both loggers have
 
-def setup(level: str, form: str, stream: TextIO = sys.stderr) -> None:
-    """Send all log lines to `stream`: `form` is text, json, or auto (text on a terminal)."""
+
+class Repeats:
+    """What the last pass complained about, so that the next one need not say the same again.
+
+    A complaint comes once, again when it had gone meanwhile, and as a reminder after `remind` seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic, remind: float = 3600.0) -> None:
+        self._clock = clock
+        self._remind = remind
+        self._lock = threading.Lock()
+        self._last: dict[tuple[object, ...], float] = {}
+        self._now: dict[tuple[object, ...], float] = {}
+
+    def next_pass(self) -> None:
+        """A new pass begins: what it does not complain about is over."""
+        with self._lock:
+            self._last, self._now = self._now, {}
+
+    def heard(self, record: Record) -> bool:
+        """Whether this record says nothing new."""
+        if record["level"].no < WARNING:
+            return False
+        key = (record["message"], record["extra"].get("source"), record["extra"].get("file"))
+        with self._lock:
+            said, now = self._now.get(key, self._last.get(key)), self._clock()
+            known = said is not None and now - said < self._remind
+            self._now[key] = said if said is not None and known else now
+        return known
+
+
+def setup(level: str, form: str, stream: TextIO | None = None, repeats: Repeats | None = None) -> None:
+    """Send all log lines to `stream` (stderr): `form` is text, json, or auto (text on a terminal).
+
+    With `repeats`, complaints that it has heard are left out.
+    """
+    stream = stream or sys.stderr
     text = form == "text" or (form == "auto" and stream.isatty())
     render = _as_text if text else _as_json
 
     def write(message: Message) -> None:
+        if repeats is not None and repeats.heard(message.record):
+            return
         line = render(message.record) + "\n"
-        if text and stream.isatty():
-            tqdm.write(line, file=stream, end="")  # a line under a running bar pushes the bar down
-        else:
-            stream.write(line)
-            stream.flush()
+        with contextlib.suppress(OSError, ValueError):  # whoever read this went away: the work goes on
+            if text and stream.isatty():
+                tqdm.write(line, file=stream, end="")  # a line under a running bar pushes the bar down
+            else:
+                stream.write(line)
+                stream.flush()
 
     logger.remove()
     logger.add(write, level=level.upper(), format="{message}", catch=False)
@@ -39,7 +83,8 @@ class _Bridge(logging.Handler):
     """What libraries say through the standard library's logging comes the same way."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        logger.bind(logger=record.name).log(record.levelname, "{}", record.getMessage())
+        level = record.levelname if record.levelname in _LEVELS else "WARNING"
+        logger.bind(logger=record.name).log(level, "{}", record.getMessage())
 
 
 def printable(text: str) -> str:
@@ -65,7 +110,8 @@ def _as_json(record: Record) -> str:
     line |= _fields(record)
     if record["exception"] is not None:
         line["error"] = repr(record["exception"].value)
-    return json.dumps(line, default=str)
+    text = json.dumps(line, default=str, ensure_ascii=False)
+    return "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in text)
 
 
 def _as_text(record: Record) -> str:

@@ -49,12 +49,16 @@ class ProgressManager:
         self._clock = clock
         self._lock = threading.Lock()
         self._now = Snapshot(action)
-        self._started = clock()
-        self._told = 0.0
+        self._started: float | None = None  # looking for work is no transfer: the rate counts from the first known work
+        self._told = float("-inf")
+        self._telling = threading.Lock()
+        self._closed = False
 
     def expect(self, files: int, size: int) -> None:
         """More work is known: so many files, so many bytes."""
         with self._lock:
+            if self._started is None:
+                self._started = self._clock()
             self._now = replace(self._now, files_total=self._now.files_total + files,
                                 bytes_total=self._now.bytes_total + size)  # fmt: skip
         self._tell()
@@ -74,22 +78,31 @@ class ProgressManager:
     def snapshot(self) -> Snapshot:
         """The present state, with rate and ETA."""
         with self._lock:
-            now, elapsed = self._now, self._clock() - self._started
+            now, elapsed = self._now, 0.0 if self._started is None else self._clock() - self._started
         rate = now.bytes_done / elapsed if elapsed > 0 else 0.0
         left = max(0, now.bytes_total - now.bytes_done)
         return replace(now, rate=rate, eta=left / rate if rate > 0 else None)
 
     def close(self) -> None:
-        """The job is over."""
-        last = self.snapshot()
-        for view in self._views:
-            view.close(last)
+        """The job is over; what late threads still count is not shown. Idempotent."""
+        with self._telling:
+            if self._closed:
+                return
+            self._closed = True
+            last = self.snapshot()
+            for view in self._views:
+                view.close(last)
 
     def _tell(self) -> None:
         at = self._clock()
-        if not self._views or at - self._told < self.INTERVAL:
+        if not self._views or at - self._told < self.INTERVAL or not self._telling.acquire(blocking=False):
             return
-        self._told = at
-        now = self.snapshot()
-        for view in self._views:
-            view.update(now)
+        try:
+            if self._closed or at - self._told < self.INTERVAL:
+                return
+            self._told = at
+            now = self.snapshot()
+            for view in self._views:
+                view.update(now)
+        finally:
+            self._telling.release()

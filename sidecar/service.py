@@ -6,7 +6,7 @@ import asyncio
 import json
 import resource
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +14,10 @@ from pathlib import Path
 from loguru import logger
 
 from sidecar.config import Loaded, Settings, format_duration
-from sidecar.errors import LibraryFull, ManifestDamaged, MediaSyncError
+from sidecar.errors import ManifestDamaged, MediaSyncError
 from sidecar.events import Bus
 from sidecar.library import Library
-from sidecar.locks import take_lock
+from sidecar.locks import LOCK, is_locked, take_lock
 from sidecar.manifest import Manifest
 from sidecar.models import NS
 from sidecar.orchestrator import JobReport, SyncOrchestrator
@@ -52,7 +52,7 @@ async def open_workspace(loaded: Loaded, env: Mapping[str, str]) -> AsyncIterato
             stack.push_async_callback(provider.close)
         manifest = Manifest.open(settings.state)
         stack.callback(manifest.close)
-        stack.callback(take_lock(settings.state / "lock", f"state {settings.state}"))
+        stack.callback(take_lock(settings.state / LOCK, f"state {settings.state}"))
         library = Library.open(settings.library, expect=manifest.library_id())
         stack.callback(library.close)
         manifest.bind_library(library.id)
@@ -70,19 +70,29 @@ def _allow_open_files() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-async def serve(loaded: Loaded, env: Mapping[str, str], view: View) -> None:
-    """Pass after pass until cancelled. What may pass by itself is logged and tried again; guards end it."""
+async def serve(
+    loaded: Loaded, env: Mapping[str, str], view: Callable[[], View], next_pass: Callable[[], None]
+) -> None:
+    """Pass after pass until cancelled. What may mend by itself, or by an operator's hand, is logged and tried again.
+
+    `view` makes the view of one pass, `next_pass` is told that one begins. Raises Locked and LibraryUnsafe at the
+    start, ManifestDamaged at any time: a manifest that lies must not go on deciding.
+    """
     every_ns = loaded.settings.schedule.every or DEFAULT_EVERY_NS
     async with open_workspace(loaded, env) as work:
         purging = "and purging what is proven and old" if work.settings.purge.enabled else "not purging"
         logger.info(
             "serving: a pass every {}, {}, library {}", format_duration(every_ns), purging, work.settings.library
         )
-        started = time.time_ns()
+        started, well = time.time_ns(), True
         while True:
             begun = time.monotonic()
+            next_pass()
             note_alive(work.manifest, every_ns, started)
-            await _one_pass(work, view)
+            report = await _one_pass(work, view())
+            if report is not None and report.ok and not well:
+                logger.info("all is well again")
+            well = report is not None and report.ok
             note_alive(work.manifest, every_ns, started)
             await asyncio.sleep(max(0.0, every_ns / NS - (time.monotonic() - begun)))
 
@@ -93,7 +103,7 @@ async def _one_pass(work: Workspace, view: View) -> JobReport | None:
         return await work.orchestrator.run([], progress, cause="schedule")
     except ManifestDamaged:
         raise
-    except (MediaSyncError, LibraryFull) as error:
+    except MediaSyncError as error:
         logger.error("pass failed: {}", error.line())
         for provider in work.providers:
             await provider.close()  # the engine may have been restarted: connect anew
@@ -123,6 +133,8 @@ def health(state: Path, now_ns: int) -> tuple[bool, str]:
     if note is None:
         return False, "serve has not started yet"
     beat = json.loads(note)
+    if not is_locked(state / LOCK):
+        return False, "serve is not running"
     silence = now_ns - beat["beat_ns"]
     if silence > 3 * beat["every_ns"] + GRACE_NS:
         return False, f"serve gave no sign of life for {silence // NS} s"

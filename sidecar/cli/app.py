@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import os
+import sys
 import time
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
@@ -10,12 +12,14 @@ from typing import Annotated, Any
 import typer
 from loguru import logger
 
-from sidecar import __version__
+from sidecar import __version__, logs
 from sidecar.cli import tables
 from sidecar.cli.bars import view
 from sidecar.cli.context import Context, command, run_async, serving
-from sidecar.cli.exits import Exit, code_of_job
-from sidecar.config import shown_values
+from sidecar.cli.exits import Exit, code_of_job, usage_line
+from sidecar.config import near, quoted, shown_values
+from sidecar.errors import ConfigError, UnknownSource
+from sidecar.locks import LOCK, is_locked
 from sidecar.manifest import Item, Manifest
 from sidecar.models import shown
 from sidecar.orchestrator import JobReport, SyncOrchestrator
@@ -23,16 +27,16 @@ from sidecar.progress import ProgressManager
 
 app = typer.Typer(
     name="media-sync",
-    no_args_is_help=True,
+    invoke_without_command=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     help="Pull, prove and purge the output of image generators in containers.",
 )
-config_app = typer.Typer(no_args_is_help=True, help="Show or check the settings.", rich_markup_mode=None)
+config_app = typer.Typer(invoke_without_command=True, help="Show or check the settings.", rich_markup_mode=None)
 app.add_typer(config_app, name="config")
 
-Names = Annotated[list[str] | None, typer.Argument(metavar="[SOURCE]...", help="Only these sources.")]
+Names = Annotated[list[str] | None, typer.Argument(metavar="SOURCE", help="Only these sources.", show_default=False)]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and change nothing.")]
 AllowEmpty = Annotated[bool, typer.Option("--allow-empty", help="Allow a purge that leaves nothing.")]
 OlderThan = Annotated[
@@ -47,8 +51,21 @@ Cursor = Annotated[str | None, typer.Option("--cursor", help="`next` of the last
 
 
 def main() -> None:
-    """Entry point of `media-sync` and `python -m sidecar`."""
-    app(prog_name="media-sync")
+    """Entry point of `media-sync` and `python -m sidecar`. Ends the process."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a name that this terminal cannot show is still shown
+    logs.setup("info", "auto")
+    try:
+        code = app(prog_name="media-sync", standalone_mode=False)
+    except typer.Abort:
+        code = Exit.PARTLY
+    except Exception as error:
+        if (said := usage_line(error)) is None:
+            raise
+        logger.error("{}", said)
+        code = Exit.USAGE
+    sys.exit(int(code or 0))
 
 
 def _version(wanted: bool) -> None:
@@ -57,9 +74,25 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
+def _help(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+        raise typer.Exit(int(Exit.USAGE))
+
+
+Version = Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")]
+
+
 @app.callback()
-def _top(version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True)] = False) -> None:
+def _top(context: typer.Context, version: Version = False) -> None:
     """Options before the command."""
+    _help(context)
+
+
+@config_app.callback()
+def _config(context: typer.Context) -> None:
+    """Options before the command of a group."""
+    _help(context)
 
 
 def _job(
@@ -101,7 +134,7 @@ def purge(
     purge__max_delete: MaxDelete = None,
     purge__keep_newest: KeepNewest = None,
 ) -> Exit:
-    """Delete originals that are old enough and whose copies are proven."""
+    """Delete old originals whose copies are proven."""
     return _job(
         context,
         "purge",
@@ -129,7 +162,9 @@ def serve(context: Context, schedule__every: Every = None) -> Exit:
 
     serving()
     try:
-        run_async(service.serve(context.loaded, os.environ, view(context.loaded.settings.log.format)))
+        log, repeats = context.loaded.settings.log, logs.Repeats()
+        logs.setup(log.level, log.format, repeats=repeats)
+        run_async(service.serve(context.loaded, os.environ, lambda: view(log.format), repeats.next_pass))
     except KeyboardInterrupt:
         logger.info("stopped")
     return Exit.DONE
@@ -137,17 +172,19 @@ def serve(context: Context, schedule__every: Every = None) -> Exit:
 
 @command(app, "sources")
 def sources(context: Context) -> Exit:
-    """Show what is pulled from, and what was left out and why."""
+    """Show the sources, and what was left out and why."""
     from sidecar.cli.looking import find_sources, sources_text
 
     found = run_async(find_sources(context.loaded, os.environ))
     context.show(found, lambda: sources_text(found))
-    return Exit.DONE if not any(left["faulty"] for left in found["left_out"]) else Exit.PARTLY
+    if not any(left["faulty"] for left in found["left_out"]):
+        return Exit.DONE
+    return Exit.PARTLY if found["sources"] else Exit.USAGE
 
 
 @command(app, "doctor")
 def doctor(context: Context) -> Exit:
-    """Check engine, folders, clocks and sources, and say what to do."""
+    """Check engine, folders, clocks and sources."""
     from sidecar.cli.looking import doctor_exit, doctor_text, examine_all
 
     checks = run_async(examine_all(context.loaded, os.environ))
@@ -164,8 +201,10 @@ def status(context: Context) -> Exit:
     totals, jobs = (manifest.totals(), manifest.jobs(5)) if manifest else ([], [])
     if manifest:
         manifest.close()
+    busy = is_locked(settings.state / LOCK)
     value = {
         "library": str(settings.library),
+        "busy": busy,
         "sources": [
             {
                 "name": t.name,
@@ -188,11 +227,12 @@ def status(context: Context) -> Exit:
                 "started_ns": j.started_ns,
                 "ended_ns": j.ended_ns,
                 "ok": j.ok,
+                "result": tables.job_result(j, busy=busy),
             }
             for j in jobs
         ],
     }
-    context.show(value, lambda: f"library {settings.library}\n\n{tables.status_text(totals, jobs)}")
+    context.show(value, lambda: f"library {settings.library}\n\n{tables.status_text(totals, jobs, busy=busy)}")
     return Exit.DONE
 
 
@@ -200,23 +240,36 @@ def status(context: Context) -> Exit:
 def list_items(context: Context, names: Names = None, limit: Limit = 100, cursor: Cursor = None) -> Exit:
     """List stored files, the newest first."""
     if cursor is not None and not cursor.isdigit():
-        raise typer.BadParameter(f"{cursor!r} is not a cursor; give the `next` of the last page", param_hint="--cursor")
+        raise ConfigError(f"--cursor {quoted(cursor)} is no cursor", hint="give the `next` of the page before")
     manifest = Manifest.open_existing(context.loaded.settings.state)
     found: list[Item] = []
     if manifest is not None:
-        wanted = [name.lower() for name in names or []]
-        found = manifest.items(sources=wanted, limit=limit + 1, before=int(cursor) if cursor else None)
-        manifest.close()
+        try:
+            wanted = _known(names or [], [t.name for t in manifest.totals()] if names else [])
+            found = manifest.items(sources=wanted, limit=limit + 1, before=int(cursor) if cursor else None)
+        finally:
+            manifest.close()
     page, more = found[:limit], len(found) > limit
     value = {"items": [_item(i) for i in page], "next": str(page[-1].file_id) if more else None}
 
     def text() -> str:
         rows = [(i.source, i.state, tables.size(i.size), tables.when(i.mtime_ns), shown(i.library_path)) for i in page]
         rest = f"\nmore: --cursor {page[-1].file_id}" if more else ""
+        if not rows:
+            return "nothing is stored yet" if cursor is None else "no more files"
         return tables.table(("source", "original", "size", "made", "in the library"), rows) + rest
 
     context.show(value, text)
     return Exit.DONE
+
+
+def _known(names: list[str], known: list[str]) -> list[str]:
+    """Source names as the manifest has them. Raises UnknownSource."""
+    for name in names:
+        if name.lower() not in known:
+            hint = near(name, known) or (f"there are {', '.join(known)}" if known else "nothing is stored yet")
+            raise UnknownSource(f"nothing was ever stored from a source {quoted(name)}", hint=hint)
+    return [name.lower() for name in names]
 
 
 def _item(item: Item) -> dict[str, Any]:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import shutil
 import sys
 import time
+from collections.abc import Callable
 from typing import Any, TextIO
 
 from loguru import logger
@@ -13,7 +17,8 @@ from sidecar.logs import printable
 from sidecar.progress import Snapshot, View
 
 EVERY = 5.0  # seconds between progress lines in a log
-_NAME = 40  # columns for the file that is being read
+_NUMBERS = 70  # columns for action, bar, bytes, time and rate
+_LEAST = 8  # a shorter piece of a name says nothing
 
 
 class Bar:
@@ -32,31 +37,45 @@ class Bar:
                              file=self._stream, dynamic_ncols=True, leave=True)  # fmt: skip
         self._bar.total = now.bytes_total
         self._bar.n = now.bytes_done
-        place = f"{now.folder}/{now.file}" if now.folder else now.file
-        place = printable(place)
-        short = place if len(place) <= _NAME else "…" + place[1 - _NAME :]
-        self._bar.set_postfix_str(f"{now.files_done}/{now.files_total} files {now.source} {short}", refresh=True)
+        self._bar.set_postfix_str(" ".join(filter(None, (_files(now), now.source, self._place(now)))), refresh=True)
+
+    def _place(self, now: Snapshot) -> str:
+        """The present file, from its end, in what a line leaves beside the numbers and a bar that can be seen."""
+        place = printable(f"{now.folder}/{now.file}" if now.folder else now.file)
+        columns = shutil.get_terminal_size().columns
+        with contextlib.suppress(OSError, ValueError):
+            columns = os.get_terminal_size(self._stream.fileno()).columns
+        room = columns - _NUMBERS - len(_files(now)) - len(now.source)
+        if room < _LEAST:
+            return ""
+        return place if len(place) <= room else "…" + place[1 - room :]
 
     def close(self, now: Snapshot) -> None:
         """Leave the finished bar on the screen."""
         if self._bar is not None:
-            self.update(now)
-            self._bar.set_postfix_str(f"{now.files_done}/{now.files_total} files", refresh=True)
+            self._bar.total = now.bytes_total
+            self._bar.n = now.bytes_done
+            self._bar.set_postfix_str(_files(now), refresh=False)
             self._bar.close()
             self._bar = None
 
 
-class Lines:
-    """A log line every five seconds while bytes move."""
+def _files(now: Snapshot) -> str:
+    return f"{now.files_done}/{now.files_total} files"
 
-    def __init__(self) -> None:
-        self._last = time.monotonic()
+
+class Lines:
+    """A log line every five seconds while bytes move. Made anew for each job."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._last = clock()
 
     def update(self, now: Snapshot) -> None:
         """Log this state if the last line is old enough."""
-        if time.monotonic() - self._last < EVERY:
+        if self._clock() - self._last < EVERY:
             return
-        self._last = time.monotonic()
+        self._last = self._clock()
         share = 100 * now.bytes_done / now.bytes_total if now.bytes_total else 100.0
         eta = f"{now.eta:.0f} s left" if now.eta is not None else "time left unknown"
         logger.bind(source=now.source, file=f"{now.folder}/{now.file}".lstrip("/"), bytes=now.bytes_done).info(

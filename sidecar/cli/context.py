@@ -28,16 +28,23 @@ PATIENCE = 1.7  # seconds that a cancelled command gets before it is ended: `doc
 
 _COMMON: dict[str, Any] = {
     "config": Annotated[Path | None, typer.Option("--config", metavar="FILE", help="YAML settings file.")],
-    "library": Annotated[Path | None, typer.Option("--library", metavar="DIR", help="Where files end up.")],
-    "state": Annotated[Path | None, typer.Option("--state", metavar="DIR", help="Where the manifest lies.")],
-    "host": Annotated[str | None, typer.Option("--host", metavar="URL", help="Engine, else DOCKER_HOST, context.")],
+    "library": Annotated[
+        Path | None, typer.Option("--library", metavar="DIR", help="Folder that the files end up in.")
+    ],
+    "state": Annotated[Path | None, typer.Option("--state", metavar="DIR", help="Folder for the manifest.")],
+    "host": Annotated[
+        str | None, typer.Option("--host", metavar="URL", help="The engine; else DOCKER_HOST, context, socket.")
+    ],
     "source": Annotated[
-        list[str] | None, typer.Option("--source", metavar="NAME=CONTAINER[:PATH]", help="A source; repeatable.")
+        list[str] | None,
+        typer.Option("--source", metavar="NAME=CONTAINER[:PATH]", help="Pull from this container; repeatable."),
     ],
     "as_json": Annotated[bool, typer.Option("--json", help="Print the result as one JSON value.")],
-    "log_format": Annotated[str | None, typer.Option("--log-format", metavar="auto|text|json", help="Log lines.")],
+    "log_format": Annotated[
+        str | None, typer.Option("--log-format", metavar="auto|text|json", help="Form of log lines on stderr.")
+    ],
     "log_level": Annotated[
-        str | None, typer.Option("--log-level", metavar="LEVEL", help="debug, info, warning, error.")
+        str | None, typer.Option("--log-level", metavar="LEVEL", help="debug, info, warning or error.")
     ],
 }
 _DEFAULTS: dict[str, Any] = {"as_json": False}
@@ -93,9 +100,7 @@ def command(app: typer.Typer, name: str) -> Callable[[Callable[..., Exit | None]
         @functools.wraps(function)
         def run(**given: Any) -> None:
             options = {n: given.pop(n) for n in _COMMON}
-            ended = _ended(function, options, given)
-            sys.stdout.flush()
-            raise typer.Exit(int(ended))
+            raise typer.Exit(int(_ended(function, options, given)))
 
         own = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own]
         run.__signature__ = inspect.Signature([*own, *common])  # type: ignore[attr-defined]
@@ -107,11 +112,14 @@ def command(app: typer.Typer, name: str) -> Callable[[Callable[..., Exit | None]
 
 
 def _ended(function: Callable[..., Exit | None], options: dict[str, Any], given: dict[str, Any]) -> Exit:
-    logs.setup("info", options["log_format"] if options["log_format"] in ("text", "json") else "auto")
+    if options["log_format"] in ("text", "json"):  # for what is wrong with the settings themselves
+        logs.setup("info", options["log_format"])
     try:
         loaded = settings_of(options, _settings_among(given))
         logs.setup(loaded.settings.log.level, loaded.settings.log.format)
-        return function(Context(options, loaded), **given) or Exit.DONE
+        ended = function(Context(options, loaded), **given) or Exit.DONE
+        sys.stdout.flush()
+        return ended
     except ConfigError as error:
         for problem in error.problems or (error.line(),):
             logger.error("{}", problem)

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sidecar.cli import tables
-from sidecar.cli.exits import Exit, code_of
+from sidecar.cli.exits import Exit, common_code
 from sidecar.config import Loaded
 from sidecar.doctor import examine
-from sidecar.errors import MediaSyncError
+from sidecar.errors import Refused
 from sidecar.models import Check, Source, Verdict, shown
 from sidecar.transports import open_providers
 from sidecar.transports.base import SourceProvider
@@ -93,7 +93,7 @@ def doctor_text(checks: Sequence[Check]) -> str:
 def doctor_exit(checks: Sequence[Check]) -> Exit:
     """The code that a run would end with."""
     failed = [check for check in checks if check.verdict is Verdict.FAIL]
-    codes = {code_of(c.error) if isinstance(c.error, MediaSyncError) else Exit.REFUSED for c in failed}
-    if not codes:
+    if not failed:
         return Exit.DONE
-    return codes.pop() if len(codes) == 1 else Exit.PARTLY
+    others = [None for c in checks if c.verdict is not Verdict.FAIL and c.name.startswith("source ")]
+    return common_code([*(c.error or Refused(c.detail) for c in failed), *others])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime
+import json
+import re
 from collections.abc import Iterable, Sequence
 
 from sidecar.cleanup.report import PurgeReport
@@ -13,6 +15,7 @@ from sidecar.orchestrator import JobReport
 from sidecar.sync.report import SyncReport
 
 LISTED = 20  # problems shown in text; --json has them all
+REASON = 80  # columns
 _WORST = 1e15
 
 
@@ -20,7 +23,8 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """Columns as wide as their widest cell; numbers to the right."""
     cells = [[printable(str(cell)) for cell in row] for row in rows]
     widths = [max(len(name), *(len(row[i]) for row in cells)) if cells else len(name) for i, name in enumerate(head)]
-    right = [bool(cells) and all(_numeric(row[i]) for row in cells) for i in range(len(head))]
+    right = [any(_numeric(row[i]) for row in cells) and all(_numeric(row[i]) or row[i] == "-" for row in cells)
+             for i in range(len(head))]  # fmt: skip
 
     def line(row: Sequence[str]) -> str:
         padded = (c.rjust(w) if r else c.ljust(w) for c, w, r in zip(row, widths, right, strict=True))
@@ -30,7 +34,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def _numeric(cell: str) -> bool:
-    return cell.replace(".", "").replace(",", "").replace(" ", "").removesuffix("B").rstrip("kMGT").isdigit()
+    return re.fullmatch(r"\(?[0-9]+(\.[0-9]+)?\)?( [kMGT]?B)?", cell) is not None
 
 
 def size(count: float) -> str:
@@ -63,8 +67,10 @@ def sync_text(report: JobReport) -> str:
         "received",
         "seconds",
     )
-    rows = [
-        (
+    rows: list[tuple[object, ...]] = [
+        (r.name, *["-"] * 9)
+        if r.error is not None and not r.scanned
+        else (
             r.name,
             r.scanned,
             r.unchanged,
@@ -78,7 +84,7 @@ def sync_text(report: JobReport) -> str:
         )
         for r in report.sync
     ]
-    parts = [table(head, rows)]
+    parts = [table(head, rows)] if any(r.error is None for r in report.sync) else []
     if report.dry_run:
         parts.append("dry run: numbers in brackets would be stored, nothing was changed")
     for r in report.sync:
@@ -87,7 +93,8 @@ def sync_text(report: JobReport) -> str:
 
 
 def _troubles(r: SyncReport) -> list[str]:
-    lines = _listed(r.name, "failed", r.failed)
+    lines = [printable(f"{r.name}: not pulled: {r.error.line()}")] if r.error is not None else []
+    lines += _listed(r.name, "failed", r.failed)
     lines += _listed(r.name, "incomplete", r.incomplete)
     lines += _listed(r.name, "waiting", r.unsettled)
     return lines
@@ -115,36 +122,48 @@ def purge_text(report: JobReport) -> str:
         )
         for r in report.purge
     ]
-    parts = [table(head, rows)]
+    parts = [table(head, rows)] if any(r.error is None for r in report.purge) else []
     for r in report.purge:
         parts += _kept(r, dry_run=report.dry_run)
     return "\n".join(parts)
 
 
 def _kept(r: PurgeReport, *, dry_run: bool) -> list[str]:
-    lines = [f"{r.name}: refused: {r.refused}"] if r.refused else []
+    lines = [f"{r.name}: not purged: {r.error.line()}"] if r.error is not None else []
+    lines += [f"{r.name}: refused: {r.refused}"] if r.refused else []
     lines += [f"{r.name}: kept {count}: {reason}" for reason, count in r.kept.most_common()]
     lines += [f"{r.name}: {shown(path)}: {reason}" for path, outcome, reason in r.files if outcome == "failed"][:LISTED]
     if dry_run:
-        going = [shown(path) for path, outcome, _ in r.files if outcome == "would purge"]
+        going = sorted(shown(path) for path, outcome, _ in r.files if outcome == "would purge")
         lines += [f"{r.name}: would delete {path}" for path in going[:LISTED]]
         if len(going) > LISTED:
             lines.append(f"{r.name}: would delete {len(going) - LISTED} more, see --json")
     return [printable(line) for line in lines]
 
 
-def status_text(totals: Sequence[SourceTotals], jobs: Sequence[JobRow]) -> str:
+def status_text(totals: Sequence[SourceTotals], jobs: Sequence[JobRow], *, busy: bool) -> str:
     """What the manifest holds, and the last jobs."""
     head = ("source", "kind", "container", "in source", "purged there", "gone there", "waiting", "stored bytes")
     rows = [(t.name, t.kind, t.container, t.stored, t.purged, t.vanished, t.waiting, size(t.bytes)) for t in totals]
     parts = [table(head, rows) if rows else "nothing is stored yet"]
     if jobs:
-        ended = {True: "ok", False: "failed", None: "interrupted"}
         parts += [
             "",
             table(
                 ("job", "action", "started", "ended", "result"),
-                [(j.id, j.action, when(j.started_ns), when(j.ended_ns), ended[j.ok]) for j in jobs],
+                [(j.id, j.action, when(j.started_ns), when(j.ended_ns), job_result(j, busy=busy)) for j in jobs],
             ),
         ]
     return "\n".join(parts)
+
+
+def job_result(job: JobRow, *, busy: bool = False) -> str:
+    """How a job ended, with its first reason. `busy`: some process is at work, so a job without an end may be its."""
+    if job.ok is None:
+        return "under way" if busy else "interrupted"
+    told = json.loads(job.report or "{}")
+    if job.ok:
+        return ", ".join(f"{told[what]} {what}" for what in ("stored", "purged") if told.get(what)) or "ok"
+    reasons = [told.get("problem"), *told.get("errors", []), *told.get("refused", [])]
+    first = next((str(r) for r in reasons if r), f"{told.get('failed', 0)} files failed")
+    return f"failed: {first if len(first) <= REASON else first[: REASON - 1] + '…'}"
