@@ -528,11 +528,8 @@ VERBS = {b"scan": scan, b"stat": stat_paths, b"tar": tar, b"purge": purge, b"set
 
 
 def take(count):
-    """`count` bytes of standard input and the padding behind them."""
-    data = sys.stdin.buffer.read(count + -count % 512)
-    if len(data) < count:
-        sys.exit(0)
-    return data[:count]
+    """`count` bytes of standard input, without the padding behind them."""
+    return sys.stdin.buffer.read(count + -count % 512)[:count]
 
 
 def answer(verb, token, root, fields):
@@ -556,7 +553,7 @@ def main():
         if not words or words[0] == b"quit":
             return
         root = take(int(words[2]))
-        answer(words[0], words[1], root, take(int(words[3])).split(b"\0")[:-1])
+        answer(words[0], words[1], root, take(int(words[3])).split(b"\0")[:-1])  # [:-1] drops a name cut short, too
 
 
 try:

@@ -24,7 +24,7 @@ def test_several_requests_in_one_process(agent: Agent, root: Path) -> None:
     top = os.fsencode(root)
     out, err = agent.run(
         wire.stat_request(tokens[0], top + b"/no", [b"x" * 200] * 50)
-        + wire.stat_request(tokens[1], top, [])
+        + wire.stat_request(tokens[1], top, [b"a"])
         + wire.purge_request(tokens[2], top, [])
         + wire.scan_request(tokens[3], top)
     )
@@ -32,6 +32,7 @@ def test_several_requests_in_one_process(agent: Agent, root: Path) -> None:
     ends = [out.index(b"end ", out.index(token)) for token in tokens]
     assert ends == sorted(ends)
     assert b"noroot missing" in out[: ends[0]]
+    assert out[ends[0] : ends[1]].count(b" e ") + out[ends[0] : ends[1]].count(b" t ") == 1
     assert len(finished(tokens[3], b"\n" + out[out.index(tokens[3]) :])) == 3
 
 
@@ -146,6 +147,29 @@ def test_without_hard_links_files_still_get_their_names_back(dash_with: Callable
     pairs = [(b"back", b".p1"), (b"taken", b".p2")]
     assert agent.settle(os.fsencode(root), pairs) == {b"back": "restored", b"taken": "stranded"}
     assert names(root) == {b"a", b"back", b"taken", b".p2"}
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_a_name_taken_at_the_last_moment_is_not_replaced(
+    dash_with: Callable[..., Agent], root: Path, links: bool
+) -> None:
+    put(root, b".p1")
+    take = 'for last; do :; done; echo theirs >"$last"'
+    agent = dash_with(ln=take) if links else dash_with(ln="exit 1", mv=take)
+    assert agent.settle(os.fsencode(root), [(b"a", b".p1")]) == {b"a": "stranded"}
+    assert (root / "a").read_bytes() == b"theirs\n"
+    assert names(root) == {b"a", b".p1"}
+
+
+def test_a_failing_step_is_told_and_the_next_request_still_read(dash_with: Callable[..., Agent], root: Path) -> None:
+    first, second = wire.new_token(), wire.new_token()
+    top = os.fsencode(root)
+    asked = wire.stat_request(first, top, [b"x" * 250] * 3000)  # more than a pipe holds
+    out, _ = dash_with(xargs="exit 3").run(asked + wire.scan_request(second, top))
+    middle = out.index(second) - 1
+    (problem,) = wire.read_problems(finished(first, out[:middle]))
+    assert problem.reason == "stat: a step ended with status 3"
+    assert len(finished(second, out[middle:])) == 2
 
 
 def test_a_file_that_cannot_be_unlinked_gets_its_name_back(dash_with: Callable[..., Agent], root: Path) -> None:

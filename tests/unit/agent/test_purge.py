@@ -14,7 +14,7 @@ import pytest
 
 from sidecar.models import PurgeItem, PurgeOutcome, PurgeResult
 from sidecar.transports.docker import wire
-from tests.unit.agent.harness import AWKWARD, OLD, Agent, finished, names, put, wanted
+from tests.unit.agent.harness import AWKWARD, OLD, Agent, finished, names, put, python_agent, wanted
 
 
 def test_purge_deletes_what_matches_and_nothing_else(agent: Agent, root: Path) -> None:
@@ -42,6 +42,7 @@ def test_purge_keeps_what_is_not_what_was_copied(agent: Agent, root: Path) -> No
         put(root, b"d/" + name)
     os.symlink("hash", root / "d/link")
     before = names(root)
+    times = [os.lstat(root / "d" / name).st_ctime_ns for name in ("size", "time")]
     results = {r.item.path: r.outcome for r in agent.purge(os.fsencode(root), list(items.values()))}
     gone = {b"d/gone", b"e/f/gone"}
     assert results == {
@@ -53,6 +54,7 @@ def test_purge_keeps_what_is_not_what_was_copied(agent: Agent, root: Path) -> No
         for item in items.values()
     }
     assert names(root) == before - {b"d/good"}
+    assert times == [os.lstat(root / "d" / name).st_ctime_ns for name in ("size", "time")]  # not even moved and back
     kept = os.lstat(root / "d/hash")
     assert (kept.st_mtime_ns, (root / "d/hash").read_bytes(), kept.st_nlink) == (OLD, b"content", 1)
 
@@ -119,10 +121,24 @@ def hashing(agent: Agent, root: Path, item: PurgeItem, meanwhile: Callable[[Path
     return results[0]
 
 
+def test_a_file_exchanged_before_it_is_moved_is_kept(root: Path) -> None:
+    put(root, b"a")
+    put(root, b"other", b"CONTENT")  # same size and time: only the opened file was what was wanted
+
+    def exchange(code: bytes) -> bytes:
+        move = b"        rename_kindly(fd, name, private)\n        try:"
+        assert move in code
+        return code.replace(move, b"        os.rename(b'other', name, src_dir_fd=fd, dst_dir_fd=fd)\n" + move)
+
+    assert python_agent(source=exchange).outcome(os.fsencode(root), wanted(b"a")) is PurgeOutcome.CHANGED
+    assert names(root) == {b"a"}
+    assert (root / "a").read_bytes() == b"CONTENT"
+
+
 @pytest.fixture
 def large(root: Path) -> PurgeItem:
     """A file that takes a while to hash, and an item that does not match it."""
-    full = put(root, b"big.mp4")
+    full = put(root, b"big.mp4", b"")
     os.truncate(full, 256 << 20)
     os.utime(full, ns=(OLD, OLD))
     item = wanted(b"big.mp4")
