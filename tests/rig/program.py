@@ -12,7 +12,16 @@ from pathlib import Path
 from typing import Any
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-INHERITED = ("PATH", "LANG", "TZ", "COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG", "COVERAGE_FILE", "DOCKER_HOST")
+INHERITED = (
+    "PATH",
+    "PYTHONPATH",
+    "LANG",
+    "TZ",
+    "COVERAGE_PROCESS_START",
+    "COVERAGE_PROCESS_CONFIG",
+    "COVERAGE_FILE",
+    "DOCKER_HOST",
+)
 
 
 @dataclass(frozen=True, slots=True)
