@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from sidecar.manifest import Known, Waiting
 from sidecar.media.kinds import Kind, classify, group_key
-from sidecar.models import FileStat, FileType, Problem, Rules, Scan, same_stat
+from sidecar.models import NS, FileStat, FileType, Problem, Rules, Scan, same_stat
 from sidecar.patterns import matches
 
 
@@ -140,7 +140,8 @@ def _settle(result: Decision, stat: FileStat, before: Waiting | None, now_ns: in
     if stat.size == 0:
         reason = "empty"
     elif age < settling.quiet_ns:
-        reason = "changed a moment ago" if stat.mtime_ns <= now_ns else "its mtime lies in the future"
+        # a shell knows its clock to the second only
+        reason = "changed a moment ago" if stat.mtime_ns < now_ns + NS else "its mtime lies in the future"
     elif fetched and not patient and before is not None:
         reason = before.reason
     if reason:
