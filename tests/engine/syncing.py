@@ -37,12 +37,12 @@ class Pull:
 
     cli: Program
     made: Generator
-    roots: str = ""
+    root: str = ""
     env: dict[str, str] = field(default_factory=dict)
 
     def command(self, *args: str) -> list[str]:
         """A command with this source, without the program's own common options."""
-        return [*args, "--source", f"gen={self.made.name}:{self.roots or self.made.root}"]
+        return [*args, "--source", f"gen={self.made.name}:{self.root or self.made.root}"]
 
     def run(self, *args: str, env: Mapping[str, str] | None = None) -> Result:
         """Any command on this source."""
@@ -54,7 +54,8 @@ class Pull:
         assert done.code == code, f"exit code {done.code}\n{done.err}\n{done.out}"
         (report,) = done.json["sources"]
         assert done.json["ok"] is (code == 0)
-        assert sum(report[key] for key in COUNTED) == report["scanned"], report
+        whole = sum(not problem["path"] for problem in report["problems"])  # the source itself, not a file of it
+        assert sum(report[key] for key in COUNTED) == report["scanned"] + whole, report
         named = len(report["problems"]) - report["incomplete"]
         assert named == report["unsettled"] + report["skipped"] + report["failed"], report
         return dict(report)
