@@ -142,6 +142,16 @@ class Manifest:
             ).fetchone()
         return SourceKey(source_id, generation_id, source.name, made > 0)
 
+    def look_up(self, source: Source) -> SourceKey:
+        """Like `enter`, and records nothing: what was never entered has -1 in place of its numbers."""
+        rows = self._read(
+            "SELECT s.id, coalesce(g.id, -1) FROM sources s "
+            "LEFT JOIN generations g ON g.source_id = s.id AND g.token = ? WHERE s.name = ?",
+            (source.generation, source.name),
+        )
+        source_id, generation_id = rows[0] if rows else (-1, -1)
+        return SourceKey(source_id, generation_id, source.name, generation_id < 0)
+
     # -- what is known of a root ------------------------------------------------------------------------------------
 
     def known(self, key: SourceKey, root: bytes) -> dict[bytes, Known]:
