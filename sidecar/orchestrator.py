@@ -7,14 +7,14 @@ import json
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from loguru import logger
 
 from sidecar.cleanup.engine import CleanupEngine
-from sidecar.cleanup.plan import PurgeRules
+from sidecar.cleanup.plan import PurgePlan, PurgeRules
 from sidecar.cleanup.report import PurgeReport
 from sidecar.config import Percent, Settings, near
 from sidecar.errors import Cancelled, ConfigError, LibraryFull, MediaSyncError, Refused, UnknownSource
@@ -164,34 +164,51 @@ class SyncOrchestrator:
 
     async def _purge(self, report: JobReport, chosen: _Chosen, progress: ProgressManager, *, allow_empty: bool,
                      willing: bool = False) -> None:  # fmt: skip
-        """`willing`: a source that cannot be purged now is passed over, for nobody asked for it by name."""
+        """Plan for all sources before the first file goes, because `purge.max_delete` is about the whole run.
+
+        `willing`: a source that cannot be purged now is passed over, for nobody asked for it by name.
+        """
         engine = self._cleanup(allow_empty=allow_empty)
-        for source, provider in chosen.sources:
-            with logger.contextualize(source=source.name):
-                async with _reached(provider, source) as (adapter, error):
+        async with AsyncExitStack() as stack:
+            planned: list[tuple[Source, TransportAdapter, PurgePlan] | PurgeReport] = []
+            for source, provider in chosen.sources:
+                with logger.contextualize(source=source.name):
+                    adapter, error = await stack.enter_async_context(_reached(provider, source))
                     if adapter is None:
-                        done = PurgeReport(source.name, error=error)
+                        planned.append(PurgeReport(source.name, error=error))
                     elif willing and not (await adapter.prepare()).purge:
                         logger.debug("not purged: {}", adapter.capabilities.why_not_purge)
-                        continue
                     else:
-                        done = await self._purge_one(report, engine, source, adapter, progress)
-                report.purge.append(done)
-                _log_purge(done, dry_run=report.dry_run)
+                        plan = await self._plan_one(report, engine, source, adapter)
+                        planned.append(plan if isinstance(plan, PurgeReport) else (source, adapter, plan))
+            engine.limit([one[2] for one in planned if isinstance(one, tuple)])
+            for one in planned:
+                name = one.name if isinstance(one, PurgeReport) else one[0].name
+                with logger.contextualize(source=name):
+                    report.purge.append(await self._carry_out(report, engine, one, progress))
+                    _log_purge(report.purge[-1], dry_run=report.dry_run)
 
-    async def _purge_one(self, report: JobReport, engine: CleanupEngine, source: Source, adapter: TransportAdapter,
-                         progress: ProgressManager) -> PurgeReport:  # fmt: skip
+    @staticmethod
+    async def _carry_out(report: JobReport, engine: CleanupEngine,
+                         one: tuple[Source, TransportAdapter, PurgePlan] | PurgeReport, progress: ProgressManager
+                         ) -> PurgeReport:  # fmt: skip
+        if isinstance(one, PurgeReport):
+            return one
+        source, adapter, plan = one
+        if report.dry_run:
+            return engine.preview(plan)
+        return await engine.execute(report.job, plan, source, adapter, progress)
+
+    async def _plan_one(self, report: JobReport, engine: CleanupEngine, source: Source, adapter: TransportAdapter
+                        ) -> PurgePlan | PurgeReport:  # fmt: skip
         try:
             if not report.dry_run:
                 await self._settle(report.job, source, adapter)
-            plan = await engine.plan(source, adapter)
+            return await engine.plan(source, adapter)
         except MediaSyncError as error:
             if _concerns_all(error):
                 raise
             return PurgeReport(source.name, error=error)
-        if report.dry_run:
-            return engine.preview(plan)
-        return await engine.execute(report.job, plan, source, adapter, progress)
 
     async def _settle(self, job: str, source: Source, adapter: TransportAdapter) -> None:
         """What a killed purge left hidden comes back before anybody looks at the folder."""

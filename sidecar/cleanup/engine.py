@@ -6,10 +6,10 @@ import asyncio
 import secrets
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from sidecar.cleanup.plan import Candidate, PurgePlan, PurgeRules, RootPlan, plan_root
+from sidecar.cleanup.plan import Candidate, PurgePlan, PurgeRules, RootPlan, day_begun, limit, plan_root
 from sidecar.cleanup.report import PurgeReport
 from sidecar.errors import Cancelled, LibraryFull, MediaSyncError, Refused
 from sidecar.events import Bus, FileKept, FilePurged, FileRestored
@@ -37,7 +37,7 @@ class CleanupEngine:
 
     async def plan(self, source: Source, adapter: TransportAdapter) -> PurgePlan:
         """Scan the source and decide over every file. Changes nothing anywhere."""
-        key = await asyncio.to_thread(self.manifest.enter, source, self.clock_ns())
+        key = await asyncio.to_thread(self.manifest.look_up, source)
         roots: list[RootPlan] = []
         for root in source.roots:
             scan = await adapter.scan(root)
@@ -68,6 +68,10 @@ class CleanupEngine:
             return self.library.inode_of(candidate.library_path) == (stat.device, stat.inode)
         except OSError:
             return False
+
+    def limit(self, plans: Sequence[PurgePlan]) -> None:
+        """Refuse all plans of one run when together they would delete more than the rules allow."""
+        limit(plans, self.rules)
 
     def preview(self, plan: PurgePlan) -> PurgeReport:
         """The report of a dry run: exactly this plan."""
@@ -231,9 +235,11 @@ class _RootPurge:
             self._engine.manifest.conclude(self._job, results, self._engine.clock_ns())
 
     async def _remove_empty(self, owner: tuple[int, int]) -> None:
-        folders = sorted(f for f in self._touched if f and is_dated_folder(f + b"/x") is not None)
+        today = day_begun(self._engine.clock_ns())
+        folders = {above for folder in self._touched for above in _upwards(folder)
+                   if (date := is_dated_folder(above)) is not None and date < today}  # fmt: skip
         if folders:
-            gone = await self._adapter.remove_empty(self._plan.root, folders, owner)
+            gone = await self._adapter.remove_empty(self._plan.root, sorted(folders), owner)
             self._report.folders_removed += len(gone)
 
 
@@ -244,6 +250,13 @@ _REASONS = {
     PurgeOutcome.STRANDED: "changed, and its name was taken meanwhile: kept under a hidden name",
     PurgeOutcome.FAILED: "could not be deleted",
 }
+
+
+def _upwards(folder: bytes) -> Iterator[bytes]:
+    """A folder and those above it, below the root."""
+    while folder:
+        yield folder
+        folder = folder.rpartition(b"/")[0]
 
 
 def _item(candidate: Candidate) -> PurgeItem:

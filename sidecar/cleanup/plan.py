@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from sidecar.manifest import Known
@@ -91,7 +91,7 @@ def plan_root(scan: Scan, known: dict[bytes, Known], generation_id: int, rules: 
         if not verdicts[f.path] and (record := known[f.path])
     )
     kept = tuple((path, reason) for path, reason in verdicts.items() if reason)
-    return RootPlan(scan.root, candidates, kept, _refusal(candidates, files, purge), len(files))
+    return RootPlan(scan.root, candidates, kept, _empties(candidates, files, purge), len(files))
 
 
 def _why_kept(f: FileStat, record: Known | None, generation_id: int, rules: Rules, purge: PurgeRules, now_ns: int,
@@ -115,6 +115,8 @@ def _why_kept(f: FileStat, record: Known | None, generation_id: int, rules: Rule
         return "stored too short a time ago"
     if matches(f.path, rules.preserve):
         return "preserved by pattern"
+    if matches(f.path, rules.exclude) or (rules.include and not matches(f.path, rules.include)):
+        return "not to be pulled any more"  # stored under other rules; what is none of our business now stays
     if f.path in newest:
         return "newest of its prefix"
     if f.uid != owners.get(_folder(f.path), (-1, -1))[0]:
@@ -124,8 +126,7 @@ def _why_kept(f: FileStat, record: Known | None, generation_id: int, rules: Rule
 
 def _newest(files: Iterable[FileStat], keep: int, now_ns: int) -> set[bytes]:
     """The highest numbers of each folder and prefix, which a generator's counter goes on from."""
-    # half a day of slack, for the folder's date is in the container's time zone
-    today = (datetime.datetime.fromtimestamp(now_ns / NS, datetime.UTC) - datetime.timedelta(hours=12)).date()
+    today = day_begun(now_ns)
     series: dict[tuple[bytes, bytes], dict[int, list[bytes]]] = defaultdict(lambda: defaultdict(list))
     for f in files:
         numbered = counter(f.path)
@@ -140,6 +141,11 @@ def _newest(files: Iterable[FileStat], keep: int, now_ns: int) -> set[bytes]:
     )
 
 
+def day_begun(now_ns: int) -> datetime.date:
+    """The earliest day that it may be where the source is: folders are named in the container's time zone."""
+    return (datetime.datetime.fromtimestamp(now_ns / NS, datetime.UTC) - datetime.timedelta(hours=12)).date()
+
+
 def _keep_companions(verdicts: dict[bytes, str]) -> None:
     """Files of one stem go together or not at all."""
     staying = {group_key(path) for path, reason in verdicts.items() if reason}
@@ -148,15 +154,27 @@ def _keep_companions(verdicts: dict[bytes, str]) -> None:
             verdicts[path] = "belongs to a file that stays"
 
 
-def _refusal(candidates: tuple[Candidate, ...], files: list[FileStat], purge: PurgeRules) -> str | None:
+def _empties(candidates: Sequence[Candidate], files: list[FileStat], purge: PurgeRules) -> str | None:
+    """Whether nothing that a person would look for is left: placeholders, logs and models are no pictures."""
     count = len(candidates)
-    if purge.max_count is not None and count > purge.max_count:
-        return f"{count} files would go, purge.max_delete allows {purge.max_count}"
-    if purge.max_percent is not None and files and count * 100 > purge.max_percent * len(files):
-        return f"{count} of {len(files)} files would go, purge.max_delete allows {purge.max_percent:g} %"
-    if count == len(files) and count > EMPTIES and not purge.allow_empty:
+    if count > EMPTIES and not purge.allow_empty and count == sum(classify(f.path).pulled for f in files):
         return f"all {count} files would go; give --allow-empty if that is meant"
     return None
+
+
+def limit(plans: Sequence[PurgePlan], purge: PurgeRules) -> None:
+    """Refuse all plans of one run when together they would delete more than `purge.max_delete` allows."""
+    willing = [plan for plan in plans if plan.refused is None]
+    count = sum(plan.candidates for plan in willing)
+    files = sum(root.files for plan in willing for root in plan.roots)
+    reason = None
+    if purge.max_count is not None and count > purge.max_count:
+        reason = f"{count} files would go, purge.max_delete allows {purge.max_count}"
+    elif purge.max_percent is not None and count * 100 > purge.max_percent * files:
+        reason = f"{count} of {files} files would go, purge.max_delete allows {purge.max_percent:g} %"
+    if reason:
+        for plan in willing:
+            plan.refused = reason
 
 
 def _folder(path: bytes) -> bytes:
