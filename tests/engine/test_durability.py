@@ -23,7 +23,8 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import MakeGenerator
-from tests.rig.program import Program
+from tests.rig.generator import Generator
+from tests.rig.program import Program, Result
 
 SIZE = 700 << 20
 MAKE = {"ext4": ("mkfs.ext4", "-q", "-F"), "xfs": ("mkfs.xfs", "-q", "-f")}
@@ -58,13 +59,13 @@ def power_cut(image: Path, tmp_path: Path) -> Path:
     return left
 
 
-def proven(root: Path) -> int:
+def proven(library: Path, state: Path) -> int:
     """How many files the manifest calls stored; fails if one of their copies is not whole."""
-    db = sqlite3.connect(root / "state" / "manifest.sqlite3")
+    db = sqlite3.connect(state / "manifest.sqlite3")
     rows = db.execute("SELECT library_path, hash, size FROM files WHERE state = 'stored'").fetchall()
     db.close()
     for path, sha256, size in rows:
-        copy = os.path.join(os.fsencode(root / "library"), path)
+        copy = os.path.join(os.fsencode(library), path)
         assert os.path.exists(copy), f"{path!r} is recorded and not there"
         with open(copy, "rb") as file:
             data = file.read()
@@ -89,19 +90,21 @@ def pictures(count: int, size: int) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("count", [3, 200], ids=["each-flushed", "whole-flushed"])
+@pytest.mark.parametrize("together", [True, False], ids=["state-on-it-too", "library-alone"])
 def test_what_is_recorded_survives_a_power_cut_right_after(
-    generator: MakeGenerator, engine_host: str, tmp_path: Path, disk: tuple[Path, str], count: int
+    generator: MakeGenerator, engine_host: str, tmp_path: Path, disk: tuple[Path, str], count: int, together: bool
 ) -> None:
+    """With the state on another disk, only the library's own flushes can have saved its names."""
     source = generator()
     source.put(pictures(count, 9000), age=100)
     image, options = disk
     with mounted(image, tmp_path / "mnt", options) as root:
-        cli = Program(root, engine_host)
-        done = cli("sync", "--json", "--source", f"a={source.name}:{source.root}").ok().json
+        state = (root if together else tmp_path) / "state"
+        done = sync(engine_host, source, root / "library", state).ok().json
         assert done["sources"][0]["stored"] == count
         left = power_cut(image, tmp_path)
     with mounted(left, tmp_path / "after", options) as root:
-        assert proven(root) == count
+        assert proven(root / "library", (root if together else tmp_path) / "state") == count
 
 
 @pytest.mark.parametrize("moment", [0.45, 0.7, 1.0, 1.4])
@@ -111,17 +114,26 @@ def test_what_is_recorded_survives_a_power_cut_in_the_middle(
     source = generator()
     source.put(pictures(1200, 30_000), age=100)
     image, options = disk
+    state = tmp_path / "state"
     with mounted(image, tmp_path / "mnt", options) as root:
-        cli = Program(root, engine_host, env={"MEDIA_SYNC_SYNC__GROUP_FILES": "40"})
-        running = cli.start("sync", "--source", f"a={source.name}:{source.root}")
+        cli = Program(tmp_path, engine_host, env={"MEDIA_SYNC_SYNC__GROUP_FILES": "40"})
+        running = cli.start(*arguments(engine_host, source, root / "library", state), bare=True)
         time.sleep(moment)
         running.send_signal(signal.SIGSTOP)
         left = power_cut(image, tmp_path)
         running.kill()
         running.communicate()
     with mounted(left, tmp_path / "after", options) as root:
-        if (root / "state" / "manifest.sqlite3").exists():
-            proven(root)
-        again = Program(root, engine_host)
-        again("sync", "--source", f"a={source.name}:{source.root}").ok()
-        assert proven(root) == 1200
+        if (state / "manifest.sqlite3").exists():
+            proven(root / "library", state)
+        sync(engine_host, source, root / "library", state).ok()
+        assert proven(root / "library", state) == 1200
+
+
+def arguments(host: str, source: Generator, library: Path, state: Path) -> tuple[str, ...]:
+    where = ("--host", host, "--library", str(library), "--state", str(state))
+    return ("sync", "--json", "--source", f"a={source.name}:{source.root}", *where)
+
+
+def sync(host: str, source: Generator, library: Path, state: Path) -> Result:
+    return Program(state.parent, host)(*arguments(host, source, library, state), bare=True)
