@@ -190,6 +190,8 @@ def main(argv: list[str]) -> int:
     except (Misbehaved, Missing, DockerException, inside.ExecFailed, ValueError) as problem:
         print(f"demo: {problem}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 130
     return 0
 
 

@@ -47,11 +47,15 @@ def ping(host: str) -> None:
     except PermissionError as problem:
         raise NotServing(f"{host}: permission denied; run as root or join the docker group") from problem
     except (OSError, http.client.HTTPException) as problem:
-        raise NotServing(f"{host} does not answer ({problem})") from problem
+        raise NotServing(f"no Docker Engine answers at {host} ({_why(problem)})") from problem
     finally:
         connection.close()
     if answer.status != 200:
         raise NotServing(f"{host} answers with HTTP {answer.status}")
+
+
+def _why(problem: Exception) -> str:
+    return (getattr(problem, "strerror", None) or str(problem) or type(problem).__name__).lower()
 
 
 def context() -> tuple[str, str]:

@@ -128,6 +128,8 @@ def main(argv: list[str]) -> int:
     except Missing as problem:
         print(problem, file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 130
     return 0
 
 
