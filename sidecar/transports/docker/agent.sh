@@ -335,8 +335,7 @@ need() {
 each() {
   [ "$len" -gt 0 ] || return 0
   taken=1
-  take "$len" | { xargs -0 -n "$step" -s 65536 sh -c "$c" sh "$1" || rec "note $verb: a step ended with status $?" >&4
-                  cat >/dev/null; }
+  take "$len" | xargs -0 -n "$step" -s 65536 sh -c "$c" sh "$1" || rec "note $verb: a step ended with status $?" >&4
 }
 
 now() {
