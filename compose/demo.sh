@@ -35,6 +35,7 @@ end() {
     trap '' INT TERM
     if [ -n "$UP" ] && [ -z "$KEEP" ]; then
         demo down || code=1
+        rm -f "$ENGINE/keep" # an engine that an earlier --keep left has nothing to keep any more
     fi
     finish
     exit "$code"
