@@ -231,7 +231,8 @@ class SyncOrchestrator:
     async def _job(self, action: str, cause: str, dry_run: bool) -> AsyncIterator[JobReport]:
         report = JobReport(uuid.uuid4().hex[:12], action, dry_run=dry_run)
         with logger.contextualize(job=report.job):
-            await asyncio.to_thread(self._manifest.start_job, report.job, action, cause, self._clock_ns())
+            if not dry_run:
+                await asyncio.to_thread(self._manifest.start_job, report.job, action, cause, self._clock_ns())
             problem = ""
             try:
                 yield report
@@ -242,10 +243,9 @@ class SyncOrchestrator:
                 problem = "cancelled"
                 raise
             finally:
-                summary = json.dumps(_summary(report, problem))
-                ok = report.ok and not problem
-                # not awaited: a cancelled job is recorded, too
-                self._manifest.end_job(report.job, ok, summary, self._clock_ns())
+                if not dry_run:  # not awaited: a cancelled job is recorded, too
+                    summary = json.dumps(_summary(report, problem))
+                    self._manifest.end_job(report.job, report.ok and not problem, summary, self._clock_ns())
 
 
 @asynccontextmanager

@@ -42,22 +42,32 @@ class Workspace:
 
 
 @asynccontextmanager
-async def open_workspace(loaded: Loaded, env: Mapping[str, str]) -> AsyncIterator[Workspace]:
-    """Open state, library and providers, and lock both folders. Raises Refused, ConfigError."""
+async def open_workspace(loaded: Loaded, env: Mapping[str, str], *, looking: bool = False
+                         ) -> AsyncIterator[Workspace]:  # fmt: skip
+    """Open state, library and providers, and lock both folders. Raises Refused, ConfigError.
+
+    `looking`, for dry runs: nothing is made, locked, swept or recorded, so it also works beside a running `serve`.
+    """
     settings = loaded.settings
     _allow_open_files()
     async with AsyncExitStack() as stack:
         providers = open_providers(loaded, env)
         for provider in providers:
             stack.push_async_callback(provider.close)
-        manifest = Manifest.open(settings.state)
-        stack.callback(manifest.close)
-        stack.callback(take_lock(settings.state / LOCK, f"state {settings.state}"))
-        library = Library.open(settings.library, expect=manifest.library_id())
-        stack.callback(library.close)
-        manifest.bind_library(library.id)
-        if swept := library.sweep():
-            logger.info("removed {} unfinished files of an interrupted run", swept)
+        if looking:
+            manifest = Manifest.open_existing(settings.state) or Manifest.empty()
+            stack.callback(manifest.close)
+            library = Library.look(settings.library, expect=manifest.library_id())
+            stack.callback(library.close)
+        else:
+            manifest = Manifest.open(settings.state)
+            stack.callback(manifest.close)
+            stack.callback(take_lock(settings.state / LOCK, f"state {settings.state}"))
+            library = Library.open(settings.library, expect=manifest.library_id())
+            stack.callback(library.close)
+            manifest.bind_library(library.id)
+            if swept := library.sweep():
+                logger.info("removed {} unfinished files of an interrupted run", swept)
         orchestrator = SyncOrchestrator(settings, providers, library, manifest, Bus())
         yield Workspace(settings, library, manifest, providers, orchestrator)
 

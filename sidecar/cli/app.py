@@ -100,6 +100,8 @@ def _job(
     action: str,
     text: Callable[[JobReport], str],
     work: Callable[[SyncOrchestrator, ProgressManager], Awaitable[JobReport]],
+    *,
+    looking: bool = False,
 ) -> Exit:
     """Run one job with progress, print its report, answer its code."""
     from sidecar.service import open_workspace
@@ -107,7 +109,7 @@ def _job(
     progress = ProgressManager(action, (view(context.loaded.settings.log.format),))
 
     async def whole() -> JobReport:
-        async with open_workspace(context.loaded, os.environ) as workspace:
+        async with open_workspace(context.loaded, os.environ, looking=looking) as workspace:
             try:
                 return await work(workspace.orchestrator, progress)
             finally:
@@ -121,7 +123,9 @@ def _job(
 @command(app, "sync")
 def sync(context: Context, names: Names = None, dry_run: DryRun = False) -> Exit:
     """Pull what is new into the library."""
-    return _job(context, "sync", tables.sync_text, lambda o, p: o.sync(names or [], p, dry_run=dry_run))
+    return _job(
+        context, "sync", tables.sync_text, lambda o, p: o.sync(names or [], p, dry_run=dry_run), looking=dry_run
+    )
 
 
 @command(app, "purge")
@@ -140,6 +144,7 @@ def purge(
         "purge",
         tables.purge_text,
         lambda o, p: o.purge(names or [], p, dry_run=dry_run, allow_empty=allow_empty),
+        looking=dry_run,
     )
 
 

@@ -63,8 +63,9 @@ class Context:
         return bool(self.options["as_json"])
 
     def show(self, value: Any, text: Callable[[], str]) -> None:
-        """Print the result on stdout: `value` as JSON, or what `text` makes of it."""
-        print(json.dumps(value, indent=2) if self.as_json else text())  # noqa: T201
+        """Print the result on stdout: `value` as JSON, or what `text` makes of it, where that is anything."""
+        if said := json.dumps(value, indent=2) if self.as_json else text():
+            print(said)  # noqa: T201
 
 
 def settings_of(options: dict[str, Any], extra: dict[str, Any] | None = None) -> Loaded:

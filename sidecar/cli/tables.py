@@ -93,8 +93,7 @@ def sync_text(report: JobReport) -> str:
 
 
 def _troubles(r: SyncReport) -> list[str]:
-    lines = [printable(f"{r.name}: not pulled: {r.error.line()}")] if r.error is not None else []
-    lines += _listed(r.name, "failed", r.failed)
+    lines = _listed(r.name, "failed", r.failed)
     lines += _listed(r.name, "incomplete", r.incomplete)
     lines += _listed(r.name, "waiting", r.unsettled)
     return lines
@@ -129,8 +128,7 @@ def purge_text(report: JobReport) -> str:
 
 
 def _kept(r: PurgeReport, *, dry_run: bool) -> list[str]:
-    lines = [f"{r.name}: not purged: {r.error.line()}"] if r.error is not None else []
-    lines += [f"{r.name}: refused: {r.refused}"] if r.refused else []
+    lines = [f"{r.name}: refused: {r.refused}"] if r.refused else []
     lines += [f"{r.name}: kept {count}: {reason}" for reason, count in r.kept.most_common()]
     lines += [f"{r.name}: {shown(path)}: {reason}" for path, outcome, reason in r.files if outcome == "failed"][:LISTED]
     if dry_run:

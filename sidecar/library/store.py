@@ -132,6 +132,17 @@ class Library:
             raise
         return cls(root, root_fd, unlock, library_id)
 
+    @classmethod
+    def look(cls, root: Path, *, expect: str | None) -> Library:
+        """Open for reading only: nothing is made or locked. Raises LibraryUnsafe when what is expected is not there."""
+        if expect is not None:
+            bind_marker(root, expect)
+        try:
+            root_fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError:  # there is no library yet: every copy that is asked for is missing
+            root_fd = -1
+        return cls(root, root_fd, lambda: None, expect or "")
+
     def close(self) -> None:
         """Release folders and the lock; idempotent."""
         if self._root_fd >= 0:
@@ -142,7 +153,7 @@ class Library:
 
     def check_marker(self) -> None:
         """Raise LibraryUnsafe unless the marker on disk still is this library's (unmounted, swapped, removed)."""
-        if read_marker(self.root) != self.id:
+        if (read_marker(self.root) or "") != self.id:
             raise LibraryUnsafe(f"library {self.root}: its marker is gone", hint="is the disk still mounted?")
 
     def inode_of(self, path: bytes = b"") -> tuple[int, int]:

@@ -69,6 +69,13 @@ class Manifest:
         """Open for looking only; None when nothing was ever stored with this state folder."""
         return cls.open(state) if (state / FILE_NAME).exists() else None
 
+    @classmethod
+    def empty(cls) -> Manifest:
+        """One that knows nothing and is nowhere on disk, for a look at what a first run would do."""
+        db = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+        migrate(db)
+        return cls(db)
+
     def close(self) -> None:
         """Close the file; idempotent."""
         with self._mutex:

@@ -58,7 +58,7 @@ class SyncEngine:
         started = time.monotonic()
         try:
             self.library.check_marker()
-            key = await asyncio.to_thread(self.manifest.enter, source, self.clock_ns())
+            key = await asyncio.to_thread(self._key, source)
             for number in range(len(source.roots)):
                 await _RootPass(self, job, key, source, number, adapter, progress, report).run()
         except (Refused, LibraryFull, Cancelled):
@@ -67,6 +67,11 @@ class SyncEngine:
             report.error = error
         report.seconds = time.monotonic() - started
         return report
+
+    def _key(self, source: Source) -> SourceKey:
+        if self.options.dry_run:
+            return self.manifest.look_up(source)
+        return self.manifest.enter(source, self.clock_ns())
 
 
 class _RootPass:
