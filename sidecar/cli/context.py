@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
@@ -135,9 +136,8 @@ def _ended(function: Callable[..., Exit | None], options: dict[str, Any], given:
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 (the reader of our results went away)
         return Exit.DONE
     except Exception as error:
-        logger.error("unexpected {}: {}", type(error).__name__, error)
-        if os.environ.get("MEDIA_SYNC_TRACEBACK"):
-            raise
+        logger.error("unexpected {}: {} — please report it, with what --log-level debug adds", type(error).__name__, error)
+        logger.debug("{}", traceback.format_exc())
         return Exit.UNEXPECTED
 
 

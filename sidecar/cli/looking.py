@@ -14,6 +14,8 @@ from sidecar.models import Check, Source, Verdict, shown
 from sidecar.transports import open_providers
 from sidecar.transports.base import SourceProvider
 
+SOURCE = "source "  # what the names of checks of one source begin with
+
 
 async def find_sources(loaded: Loaded, env: Mapping[str, str]) -> dict[str, Any]:
     """Every source and what it allows, and every candidate that was left out. Raises EngineUnreachable."""
@@ -95,5 +97,7 @@ def doctor_exit(checks: Sequence[Check]) -> Exit:
     failed = [check for check in checks if check.verdict is Verdict.FAIL]
     if not failed:
         return Exit.DONE
-    others = [None for c in checks if c.verdict is not Verdict.FAIL and c.name.startswith("source ")]
-    return common_code([*(c.error or Refused(c.detail) for c in failed), *others])
+    for check in failed:
+        if not check.name.startswith(SOURCE):
+            return common_code([check.error or Refused(check.detail)])
+    return common_code([c.error if c.verdict is Verdict.FAIL else None for c in checks if c.name.startswith(SOURCE)])

@@ -37,15 +37,16 @@ class Placed:
 class Staged:
     """Bytes on their way in: an open file without a name (or with a temporary one where the file system needs it)."""
 
-    def __init__(self, fd: int, folder: int, name: bytes | None) -> None:
+    def __init__(self, fd: int, folder: int, name: bytes | None, where: str) -> None:
         self._fd = fd
+        self._where = where
         self.folder = folder
         self._name = name
         self.size = 0
 
     def write(self, data: bytes | memoryview) -> None:
         """Append. Raises LibraryFull when the disk is."""
-        with translated("the library"):
+        with translated(self._where):
             done = os.write(self._fd, data)
             while done < len(data):  # a short write: disk nearly full, or a signal
                 done += os.write(self._fd, memoryview(data)[done:])
@@ -58,7 +59,7 @@ class Staged:
 
     def flush(self) -> None:
         """Bytes and mtime on stable storage."""
-        with translated("the library"):
+        with translated(self._where):
             os.fsync(self._fd)
 
     def link_to(self, folder: int, name: bytes) -> None:
@@ -176,7 +177,7 @@ class Library:
                     self._tmpfile = False
             name = TEMPORARY + secrets.token_hex(8).encode()
             flags = os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
-            return Staged(os.open(name, flags, 0o666, dir_fd=folder), folder, name)
+            return Staged(os.open(name, flags, 0o666, dir_fd=folder), folder, name, f"library {self.root}")
 
     def place(self, staged: Staged, source: str, path: bytes, sha256: bytes, tag: str = "") -> Placed:
         """Link flushed bytes to `<source>/<path>`, or beside it as `name~<8 hex>.ext` when another content is there.

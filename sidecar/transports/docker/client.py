@@ -70,15 +70,14 @@ class Engine:
         Raises EngineUnreachable (nobody answers) or EngineRefused (it answered, and said no).
         """
         where = host.url
-        session = aiohttp.ClientSession(
-            connector=_connector(host),
-            headers=IDENTITY,
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=timeout, sock_read=timeout),
-        )
-        control = aiodocker.Docker(url=_http_base(host), connector=session.connector, session=session)
+        patience = aiohttp.ClientTimeout(total=None, sock_connect=timeout, sock_read=timeout)
+        session = aiohttp.ClientSession(connector=_connector(host), headers=IDENTITY, timeout=patience)
+        # aiodocker heeds its own argument and not the session's; on exec streams it lifts the read timeout itself
+        control = aiodocker.Docker(url=_http_base(host), connector=session.connector, session=session,
+                                   timeout=patience)  # fmt: skip
         try:
             with translated(where):
-                version = await control.version()
+                version = await _version(control, where)
                 data = await asyncio.to_thread(_data_client, host, timeout)
         except BaseException:
             await control.close()
@@ -151,6 +150,22 @@ class Engine:
                 yield stream
             finally:
                 await stream.close()
+
+
+async def _version(control: aiodocker.Docker, where: str) -> dict[str, Any]:
+    """What /version answers; EngineUnreachable where something that is no engine does."""
+    try:
+        version: object = await control.version()
+    except (TypeError, ValueError, KeyError) as error:
+        raise _no_engine(where) from error
+    if not isinstance(version, dict) or not isinstance(version.get("ApiVersion"), str):
+        raise _no_engine(where)
+    return version
+
+
+def _no_engine(where: str) -> EngineUnreachable:
+    return EngineUnreachable(f"what answers at {where} is not a Docker Engine",
+                             hint="point --host / DOCKER_HOST at the engine, or at its proxy")  # fmt: skip
 
 
 def archive_path(container: str, path: bytes) -> str:
@@ -242,8 +257,9 @@ def refusal(what: str, status: int, message: str) -> MediaSyncError:
     if status == 409:
         return SourceGone(f"{what[:64]}: {text}", hint="is the container stopped or paused?")
     if status == 403:
-        return EngineRefused(f"{what[:64]}: forbidden: {text}", hint="the socket proxy does not grant this right")
-    return EngineRefused(f"{what[:64]}: HTTP {status}: {text}", hint="see the engine's log")
+        said = f"forbidden{f': {text}' if text else ''}"
+        return EngineRefused(f"{what[:64]}: {said}", hint="the socket proxy does not grant this right")
+    return EngineRefused(f"{what[:64]}: HTTP {status}{f': {text}' if text else ''}", hint="see the engine's log")
 
 
 def _first_line(text: str) -> str:

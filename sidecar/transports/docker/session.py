@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 
 from aiodocker.stream import Stream
 
-from sidecar.errors import AgentFailed, EngineRefused, MediaSyncError
+from sidecar.errors import AgentFailed, EngineRefused, EngineUnreachable, MediaSyncError
 from sidecar.models import shown
 from sidecar.transports.docker import wire
 from sidecar.transports.docker.client import Engine, translated
@@ -35,7 +35,11 @@ class AgentSession:
         async with AsyncExitStack() as stack:
             try:
                 stream = await stack.enter_async_context(engine.exec(container, list(start.argv), user))
-                await stream.write_in(start.preamble)
+                async with asyncio.timeout(engine.timeout):  # the first write starts the exec
+                    await stream.write_in(start.preamble)
+            except TimeoutError as error:
+                raise EngineUnreachable(f"the engine did not start the agent in {container[:12]} in time",
+                                        hint="is the engine busy or hung?") from error  # fmt: skip
             except EngineRefused as error:
                 raise AgentFailed(f"no agent could be started in {container[:12]}: {error}", hint=error.hint) from error
             return cls(stream, stack.pop_all(), container)
