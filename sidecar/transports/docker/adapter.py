@@ -277,7 +277,14 @@ def _listed(members: TarReader) -> tuple[tuple[FileStat, ...], tuple[Problem, ..
             entries[path] = FileStat(path, first.size, first.mtime_ns, uid=first.uid, gid=first.gid, mode=first.mode,
                                      exact=first.exact)  # fmt: skip
             continue
-        kind = _KINDS.get(member.type, FileType.OTHER)
-        entries[path] = FileStat(path, member.size, clamped(member.mtime_ns), uid=member.uid, gid=member.gid, mode=member.mode,
-                                 type=kind, exact=member.mtime_exact)  # fmt: skip
+        entries[path] = FileStat(
+            path,
+            member.size,
+            clamped(member.mtime_ns),
+            uid=member.uid,
+            gid=member.gid,
+            mode=member.mode,
+            type=_KINDS.get(member.type, FileType.OTHER),
+            exact=member.mtime_exact,
+        )
     return tuple(entries.values()), tuple(problems), owner
