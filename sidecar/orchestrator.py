@@ -345,9 +345,9 @@ def _log_purge(report: PurgeReport, *, dry_run: bool) -> None:
     if report.refused is not None:
         logger.warning("not purged: {}", report.refused)
         return
-    what = "would purge" if dry_run else "purged"
-    count = report.candidates if dry_run else report.purged
+    what, done = ("would purge", "would be freed") if dry_run else ("purged", "freed")
+    count, freed = (report.candidates, report.bytes_to_free) if dry_run else (report.purged, report.bytes_freed)
     level = "INFO" if count or report.failed else "DEBUG"
-    logger.bind(purged=report.purged, bytes=report.bytes_freed).log(
-        level, "{} {} originals, {} kept, {} failed, {:.1f} MB freed", what, count, sum(report.kept.values()),
-        report.failed, report.bytes_freed / 1e6)  # fmt: skip
+    logger.bind(purged=report.purged, bytes=freed).log(
+        level, "{} {} originals, {} kept, {} failed, {:.1f} MB {}", what, count, sum(report.kept.values()),
+        report.failed, freed / 1e6, done)  # fmt: skip

@@ -75,7 +75,7 @@ class CleanupEngine:
 
     def preview(self, plan: PurgePlan) -> PurgeReport:
         """The report of a dry run: exactly this plan."""
-        report = PurgeReport(plan.source, candidates=plan.candidates, refused=plan.refused)
+        report = PurgeReport(plan.source, plan.candidates, bytes_to_free=plan.size, refused=plan.refused)
         for root in plan.roots:
             report.files += [(c.stat.path, "would purge", "") for c in root.candidates]
             for path, reason in root.kept:
@@ -91,14 +91,14 @@ class CleanupEngine:
         if plan.used:
             raise ValueError("a purge plan is executed once")
         plan.used = True
-        report = PurgeReport(plan.source, candidates=plan.candidates, refused=plan.refused)
+        report = PurgeReport(plan.source, plan.candidates, bytes_to_free=plan.size, refused=plan.refused)
         started = time.monotonic()
         for root in plan.roots:
             for path, reason in root.kept:
                 report.keep(path, reason)
         if plan.refused is None and plan.candidates:
             key = await asyncio.to_thread(self.manifest.enter, source, self.clock_ns())
-            progress.expect(plan.candidates, sum(c.stat.size for root in plan.roots for c in root.candidates))
+            progress.expect(plan.candidates, plan.size)
             try:
                 for root in plan.roots:
                     await _RootPurge(self, job, key, root, adapter, report, progress).run()
@@ -157,7 +157,8 @@ class _RootPurge:
 
     async def run(self) -> None:
         by_owner: dict[tuple[int, int], list[Candidate]] = defaultdict(list)
-        for candidate in self._plan.candidates:
+        # by folder: a shell agent changes into each one, which costs it processes
+        for candidate in sorted(self._plan.candidates, key=lambda c: c.stat.path):
             by_owner[candidate.owner].append(candidate)
         with ThreadPoolExecutor(PROVERS, "prove") as provers:
             for owner, candidates in by_owner.items():

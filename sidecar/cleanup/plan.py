@@ -65,6 +65,11 @@ class PurgePlan:
         """How many originals may go."""
         return sum(len(root.candidates) for root in self.roots)
 
+    @property
+    def size(self) -> int:
+        """Their bytes."""
+        return sum(c.stat.size for root in self.roots for c in root.candidates)
+
     def kept(self) -> Counter[str]:
         """How many files stay, by reason."""
         return Counter(reason for root in self.roots for _, reason in root.kept)

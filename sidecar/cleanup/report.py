@@ -19,6 +19,7 @@ class PurgeReport:
     purged: int = 0
     failed: int = 0
     bytes_freed: int = 0
+    bytes_to_free: int = 0
     kept: Counter[str] = field(default_factory=Counter)
     refused: str | None = None
     files: list[tuple[bytes, str, str]] = field(default_factory=list)
@@ -37,13 +38,14 @@ class PurgeReport:
         self.files.append((path, "kept", reason))
 
     def as_json(self) -> dict[str, Any]:
-        """The shape that DESIGN.md fixes, with `folders_removed`, `seconds` and `error` besides."""
+        """The shape that DESIGN.md fixes, with `bytes_to_free`, `folders_removed`, `seconds` and `error` besides."""
         return {
             "name": self.name,
             "candidates": self.candidates,
             "purged": self.purged,
             "kept": dict(self.kept),
             "bytes_freed": self.bytes_freed,
+            "bytes_to_free": self.bytes_to_free,
             "failed": self.failed,
             "refused": self.refused,
             "folders_removed": self.folders_removed,

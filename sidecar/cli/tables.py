@@ -109,14 +109,14 @@ def _listed(name: str, what: str, problems: Sequence[Problem]) -> list[str]:
 def purge_text(report: JobReport) -> str:
     """What a purge did or would do."""
     what = "would go" if report.dry_run else "purged"
-    head = ("source", what, "kept", "failed", "freed", "seconds")
+    head = ("source", what, "kept", "failed", "would free" if report.dry_run else "freed", "seconds")
     rows = [
         (
             r.name,
             r.candidates if report.dry_run else r.purged,
             sum(r.kept.values()),
             r.failed,
-            size(r.bytes_freed),
+            size(r.bytes_to_free if report.dry_run else r.bytes_freed),
             f"{r.seconds:.1f}",
         )
         for r in report.purge
