@@ -51,7 +51,8 @@ class Bar:
         return place if len(place) <= room else "…" + place[1 - room :]
 
     def close(self, now: Snapshot) -> None:
-        """Leave the finished bar on the screen."""
+        """Leave the finished bar on the screen, also of a job that was over before it could be drawn."""
+        self.update(now)
         if self._bar is not None:
             self._bar.total = now.bytes_total
             self._bar.n = now.bytes_done

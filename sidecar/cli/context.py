@@ -19,7 +19,7 @@ from typing import Annotated, Any, TypeVar
 import typer
 from loguru import logger
 
-from sidecar import logs
+from sidecar import logs, privileges
 from sidecar.cli.exits import Exit, code_of
 from sidecar.config import Loaded, load
 from sidecar.errors import ConfigError, MediaSyncError
@@ -118,6 +118,7 @@ def _ended(function: Callable[..., Exit | None], options: dict[str, Any], given:
         logs.setup("info", options["log_format"])
     try:
         loaded = settings_of(options, _settings_among(given))
+        privileges.settle(os.environ, (str(loaded.settings.library), str(loaded.settings.state)))
         logs.setup(loaded.settings.log.level, loaded.settings.log.format)
         ended = function(Context(options, loaded), **given) or Exit.DONE
         sys.stdout.flush()
@@ -136,7 +137,9 @@ def _ended(function: Callable[..., Exit | None], options: dict[str, Any], given:
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 (the reader of our results went away)
         return Exit.DONE
     except Exception as error:
-        logger.error("unexpected {}: {} — please report it, with what --log-level debug adds", type(error).__name__, error)
+        logger.error(
+            "unexpected {}: {} — please report it, with what --log-level debug adds", type(error).__name__, error
+        )
         logger.debug("{}", traceback.format_exc())
         return Exit.UNEXPECTED
 
