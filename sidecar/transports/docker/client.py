@@ -17,7 +17,7 @@ import os
 import ssl
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote_from_bytes
@@ -36,6 +36,7 @@ from sidecar.models import NS, clamped
 
 IDENTITY = {"Accept-Encoding": "identity"}
 NO_CONNECTION = 900  # the status that aiodocker makes up when nobody answers
+ID = 64  # characters of a container's ID, of which twelve are enough for people
 _DIRECTORY_BIT = 1 << 31  # Go's os.ModeDir, as the engine's JSON carries it
 _LINK_BIT = 1 << 27
 
@@ -149,7 +150,8 @@ class Engine:
             try:
                 yield stream
             finally:
-                await stream.close()
+                with suppress(AssertionError):  # aiodocker's word for a connection that the other end closed before
+                    await stream.close()
 
 
 async def _version(control: aiodocker.Docker, where: str) -> dict[str, Any]:
@@ -251,15 +253,15 @@ def _system_error(error: BaseException) -> OSError | None:
 
 def refusal(what: str, status: int, message: str) -> MediaSyncError:
     """The engine's own no, by its HTTP status."""
-    text = _first_line(message)
+    text, named = _first_line(message), what[:12] if len(what) == ID else what
     if status == 404:
-        return SourceGone(f"{what[:64]}: {text or 'not found'}", hint="was the container removed?")
+        return SourceGone(f"{named}: {text or 'not found'}", hint="was the container removed?")
     if status == 409:
-        return SourceGone(f"{what[:64]}: {text}", hint="is the container stopped or paused?")
+        return SourceGone(f"{named}: {text}", hint="is the container stopped or paused?")
     if status == 403:
         said = f"forbidden{f': {text}' if text else ''}"
-        return EngineRefused(f"{what[:64]}: {said}", hint="the socket proxy does not grant this right")
-    return EngineRefused(f"{what[:64]}: HTTP {status}{f': {text}' if text else ''}", hint="see the engine's log")
+        return EngineRefused(f"{named}: {said}", hint="the socket proxy does not grant this right")
+    return EngineRefused(f"{named}: HTTP {status}{f': {text}' if text else ''}", hint="see the engine's log")
 
 
 def _first_line(text: str) -> str:

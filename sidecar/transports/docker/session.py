@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 
 from aiodocker.stream import Stream
 
@@ -55,13 +55,21 @@ class AgentSession:
             parser = wire.RecordParser(token)
             done = False
             try:
+                await self._send(build(token))
                 with translated(self._container):
-                    await self._stream.write_in(build(token))
                     while not parser.finished:
                         take(parser.feed(await self._stdout(parser)))
                 done = True
             finally:
                 self.dead = self.dead or not done
+
+    async def _send(self, data: bytes) -> None:
+        """Raises AgentFailed when its connection is gone: the container, more likely than the engine, was stopped."""
+        try:
+            with translated(self._container):
+                await self._stream.write_in(data)
+        except (AssertionError, EngineUnreachable) as error:  # aiodocker asserts that the other end is still there
+            raise AgentFailed(f"the agent in {self._container[:12]} is gone", hint="was it stopped?") from error
 
     async def _stdout(self, parser: wire.RecordParser) -> bytes:
         while True:
@@ -89,6 +97,6 @@ class AgentSession:
         """End the agent; idempotent. Its standard input closes, which ends it whatever it is doing."""
         if not self.dead:
             self.dead = True
-            with translated(self._container):
-                await self._stream.write_in(wire.quit_request())
+            with suppress(AgentFailed):  # it ended by itself
+                await self._send(wire.quit_request())
         await self._stack.aclose()
