@@ -170,7 +170,7 @@ class Library:
             if self._tmpfile:
                 try:
                     return Staged(os.open(b".", os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o666, dir_fd=folder),
-                                  folder, None)  # fmt: skip
+                                  folder, None, f"library {self.root}")  # fmt: skip
                 except OSError as error:
                     if error.errno not in (errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, errno.EINVAL):
                         raise
