@@ -31,9 +31,13 @@ class Costs:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds of one plan: seconds of lock per archive read (inf where nothing is locked), size of one stream."""
+    """Bounds of one plan: seconds of lock per archive read (inf where nothing is locked), size of one stream.
+
+    `folder_files` are taken from one read of a folder at most: each is an open file until it is committed.
+    """
 
     max_freeze: float = 0.250
+    folder_files: int = 2048
     stream_bytes: int = 256 << 20
     stream_files: int = 2000
 
@@ -110,10 +114,11 @@ def _by_folder(changed: Sequence[FileStat], entries: Iterable[FileStat], roads: 
             continue
         files, total = wanted[folder], totals[folder]
         read = costs.folder_start + (total.bytes + HEADER * total.files) / costs.folder_rate
-        if len(files) < 2 or read > limits.max_freeze or read > _otherwise(files, roads, costs):
+        parts = [tuple(files[at : at + limits.folder_files]) for at in range(0, len(files), limits.folder_files)]
+        if len(files) < 2 or read > limits.max_freeze or read * len(parts) > _otherwise(files, roads, costs):
             continue
         covered.add(folder)
-        taken.append(Transfer(Road.FOLDER, tuple(files), folder))
+        taken += [Transfer(Road.FOLDER, part, folder) for part in parts]
     inside = {f.path for t in taken for f in t.files}
     return taken, [f for f in changed if f.path not in inside]
 

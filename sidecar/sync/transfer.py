@@ -36,7 +36,10 @@ class Fetched:
 
 @dataclass(slots=True)
 class Bounds:
-    """How much is in flight. `group_files` and `group_bytes` close a group; `groups` may wait for their commit."""
+    """How much is in flight. `group_files` and `group_bytes` close a group.
+
+    Reading stops while `groups` wait for their commit; an archive that is open is read to its end first.
+    """
 
     parallel: int = 2
     group_files: int = 256
@@ -111,13 +114,23 @@ class Mover:
     # -- in worker threads ------------------------------------------------------------------------------------------
 
     def _work(self, todo: list[Transfer], committer: _Committer, moved: Moved) -> None:
+        group = committer.group()
+        try:
+            self._read_all(todo, committer, group, moved)
+        finally:
+            group.close(discard=self._stop.is_set())
+        if self._stop.is_set():
+            raise Cancelled("cancelled")
+
+    def _read_all(self, todo: list[Transfer], committer: _Committer, group: _Group, moved: Moved) -> None:
         while not self._stop.is_set():
+            committer.wait_for_room()
             with self._lock:
                 if not todo or moved.lost is not None:
                     return
                 transfer = todo.pop()
             try:
-                self._one(transfer, committer, moved)
+                self._one(transfer, group, moved)
             except StreamBroken as error:
                 with self._lock:
                     for f in transfer.files:
@@ -126,10 +139,8 @@ class Mover:
             except (SourceGone, EngineUnreachable) as error:
                 with self._lock:
                     moved.lost = error
-        if self._stop.is_set():
-            raise Cancelled("cancelled")
 
-    def _one(self, transfer: Transfer, committer: _Committer, moved: Moved) -> None:
+    def _one(self, transfer: Transfer, group: _Group, moved: Moved) -> None:
         wanted = {f.path: f for f in transfer.files}
         me = threading.get_ident()
 
@@ -140,7 +151,6 @@ class Mover:
                 abort()
 
         reading: Reading | None = None
-        group = committer.group()
         try:
             with self._adapter.read(self._root, transfer, opened) as reading:
                 for member in reading:
@@ -151,7 +161,8 @@ class Mover:
                         with self._lock:
                             moved.broken[stat.path] = CHANGED
                         continue
-                    group.add(self._fetch(member, stat))
+                    # an archive that waited for the disk would keep its container locked, also for the commit's stats
+                    group.add(self._fetch(member, stat), wait=transfer.road is Road.STREAM)
                     with self._lock:
                         moved.delivered.add(stat.path)
                         moved.roads[transfer.road] += 1
@@ -161,7 +172,6 @@ class Mover:
                 if reading is not None:
                     moved.received += reading.received
                     moved.failed += [Problem(path, reason) for path, reason in reading.problems]
-            group.close(discard=self._stop.is_set())
 
     def _fetch(self, member: Member, stat: FileStat) -> Fetched:
         folder, name = os.path.split(stat.path)
@@ -194,10 +204,12 @@ class _Group:
         self._files: list[Fetched] = []
         self._bytes = 0
 
-    def add(self, fetched: Fetched) -> None:
+    def add(self, fetched: Fetched, *, wait: bool) -> None:
         self._files.append(fetched)
         self._bytes += fetched.stat.size
         if len(self._files) >= self._bounds.group_files or self._bytes >= self._bounds.group_bytes:
+            if wait:
+                self._committer.wait_for_room()
             self._hand_over()
 
     def close(self, *, discard: bool) -> None:
@@ -228,10 +240,14 @@ class _Committer:
     def group(self) -> _Group:
         return _Group(self, self._bounds)
 
-    def put(self, files: list[Fetched]) -> None:
+    def wait_for_room(self) -> None:
+        """Return when few groups wait, or none ever will be committed again."""
         with self._changed:
             while len(self._queue) >= self._bounds.groups and self.error is None and not self._stop.is_set():
                 self._changed.wait(0.2)
+
+    def put(self, files: list[Fetched]) -> None:
+        with self._changed:
             if self.error is None and not self._stop.is_set():
                 self._queue.append(files)
                 self._changed.notify_all()

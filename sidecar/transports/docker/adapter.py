@@ -28,6 +28,7 @@ from sidecar.transports.docker.inspected import Container, python_candidates
 from sidecar.transports.docker.reading import (
     OnOpen,
     TarReading,
+    Turns,
     agent_stream,
     archive,
     archive_target,
@@ -58,6 +59,7 @@ class DockerAdapter:
         self._why_none = ""
         self._sessions: dict[str, AgentSession] = {}
         self._mounts = dict(zip(source.roots, source.mounts, strict=False))
+        self._turns = Turns()
 
     @property
     def _id(self) -> str:
@@ -177,12 +179,13 @@ class DockerAdapter:
             await self._ask(self._user, lambda token: wire.stat_request(token, root, paths), entries.take)
             return wire.read_stats(entries, paths)
         found: dict[bytes, FileStat] = {}
-        for at in range(0, len(paths), 16):
-            some = paths[at : at + 16]
-            answers = await asyncio.gather(*(self._engine.head(self._id, root + b"/./" + path) for path in some))
-            for path, info in zip(some, answers, strict=True):
-                if info is not None and not info.is_dir and not info.is_link:
-                    found[path] = FileStat(path, info.size, info.mtime_ns)
+        async with self._turns.asking():
+            for at in range(0, len(paths), 16):
+                some = paths[at : at + 16]
+                answers = await asyncio.gather(*(self._engine.head(self._id, root + b"/./" + path) for path in some))
+                for path, info in zip(some, answers, strict=True):
+                    if info is not None and not info.is_dir and not info.is_link:
+                        found[path] = FileStat(path, info.size, info.mtime_ns)
         return found
 
     @contextmanager
@@ -196,7 +199,7 @@ class DockerAdapter:
             return
         path, rename = archive_target(root, transfer)
         hold = HOLD if transfer.road is Road.FOLDER and self.capabilities.reads_lock else None
-        with archive(self._engine, self._id, path, self._stall, on_open, hold) as readinto:
+        with self._turns.reading(), archive(self._engine, self._id, path, self._stall, on_open, hold) as readinto:
             yield TarReading(readinto, rename)
 
     async def purge(self, root: bytes, batches: AsyncIterator[Sequence[PurgeItem]], owner: tuple[int, int]
