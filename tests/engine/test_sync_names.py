@@ -24,7 +24,7 @@ AWKWARD = (
     b"back\\slash\\x0a%41.png",
     b"*?[a-z]{1,2}.png",
     b"caf\xe9 \xff\xfe.png",
-    "🦊 ｆｕｌｌ 日本.png".encode(),
+    "🦊 日本 ñ.png".encode(),
     b"x" * 251 + b".png",
     b"\xe9" * 251 + b".png",
     b"d/" + "ü".encode() * 120 + b"/" + b"y" * 251 + b".png",
@@ -137,8 +137,8 @@ def test_an_agent_that_lies_about_names_writes_nothing_outside(
     made.put(pngs("AAAescape.png", "BBB/escape.png", "CCCC/x.png", "honest.png"), age=60)
     real = made.exec("sh", "-c", "command -v python3").out.decode().strip()
     script = textwrap.dedent(LIAR.format(python="/real-python")).strip()
-    made.exec("sh", "-c", f'cp -L {real} /real-python && cat > /liar && chmod 755 /liar && rm {real} && cp /liar {real}',
-              stdin=script.encode())  # fmt: skip
+    swap = f"cp -L {real} /real-python && cat > /liar && chmod 755 /liar && rm {real} && cp /liar {real}"
+    made.exec("sh", "-c", swap, stdin=script.encode())
     pull = Pull(cli, made)
     pull.run("sources").ok()
     before = outside(cli)
