@@ -11,8 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 from sidecar.cleanup.plan import Candidate, PurgePlan, PurgeRules, RootPlan, day_begun, limit, plan_root
 from sidecar.cleanup.report import PurgeReport
+from sidecar.cleanup.settle import Settler
 from sidecar.errors import Cancelled, LibraryFull, MediaSyncError, Refused
-from sidecar.events import Bus, FileKept, FilePurged, FileRestored
+from sidecar.events import Bus, FileKept, FilePurged
 from sidecar.library import Library
 from sidecar.manifest import Manifest, SourceKey
 from sidecar.media.kinds import PRIVATE_PREFIX, is_dated_folder
@@ -113,30 +114,7 @@ class CleanupEngine:
         """Finish what an interrupted purge left: files under private names come back. Answers how many intents."""
         if not adapter.capabilities.purge:
             return 0
-        key = await asyncio.to_thread(self.manifest.enter, source, self.clock_ns())
-        count = 0
-        for root in source.roots:
-            intents = await asyncio.to_thread(self.manifest.open_purges, key, root)
-            if not intents:
-                continue
-            by_owner = defaultdict(list)
-            for intent in intents:
-                by_owner[intent.uid, intent.gid].append(intent)
-            for owner, some in by_owner.items():
-                answers = await adapter.settle_private(root, [(i.path, i.private) for i in some], owner)
-                there = await adapter.restat(root, [i.path for i in some])
-                outcomes = []
-                for i in some:
-                    answer = answers.get(i.path, "unknown")
-                    if answer == "absent":
-                        answer = "interrupted" if i.path in there else "purged"
-                    elif answer == "restored":
-                        self.bus.emit(FileRestored(job, source.name, i.path))
-                    if answer != "unknown":
-                        outcomes.append((i, answer))
-                await asyncio.to_thread(self.manifest.settle, outcomes, self.clock_ns())
-                count += len(outcomes)
-        return count
+        return await Settler(self.manifest, self.bus, job, source, adapter, self.clock_ns).run()
 
 
 class _RootPurge:
@@ -180,12 +158,17 @@ class _RootPurge:
             self._engine.library.check_marker()
             some = candidates[at : at + BATCH]
             proofs = await asyncio.gather(*(loop.run_in_executor(provers, self._proves, c) for c in some))
-            sound = []
+            sound: list[Candidate] = []
+            unproven: list[int] = []
             for candidate, proof in zip(some, proofs, strict=True):
                 if proof:
                     self._keep(candidate, proof)
+                    self._report.failed += 1
+                    unproven.append(candidate.file_id)
                 else:
                     sound.append(candidate)
+            if unproven:
+                await asyncio.to_thread(self._engine.manifest.distrust, unproven, self._engine.clock_ns())
             if not sound:
                 continue
             items = [_item(c) for c in sound]
@@ -221,8 +204,6 @@ class _RootPurge:
 
     def _keep(self, candidate: Candidate, reason: str) -> None:
         self._report.keep(candidate.stat.path, reason)
-        if reason in ("its library copy is missing", "its library copy is damaged"):
-            self._report.failed += 1
         self._engine.bus.emit(FileKept(self._job, self._report.name, candidate.stat.path, reason))
 
     def _fail(self, candidate: Candidate, reason: str) -> None:

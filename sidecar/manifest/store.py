@@ -18,6 +18,7 @@ from sidecar.models import FileStat, PurgeOutcome, Source
 
 FILE_NAME = "manifest.sqlite3"
 JOBS_KEPT = 1000
+_STATE_AFTER = {PurgeOutcome.PURGED: "purged", PurgeOutcome.GONE: "vanished", PurgeOutcome.CHANGED: "replaced"}
 
 
 class Manifest:
@@ -248,20 +249,32 @@ class Manifest:
             )
 
     def conclude(self, job: str, outcomes: Sequence[tuple[int, PurgeOutcome, str]], now_ns: int) -> None:
-        """Record what became of intended purges: (file id, outcome, detail) each."""
+        """Record what became of intended purges: (file id, outcome, detail) each.
+
+        A stranded original's intent stays open, for `settle` has to find it a name. One that changed without its stat
+        telling so is forgotten as stored, so that the next sync pulls it again.
+        """
         with self._transaction() as db:
             for file_id, outcome, detail in outcomes:
+                if outcome is PurgeOutcome.STRANDED:
+                    continue
                 db.execute(
                     "UPDATE purges SET outcome = ?, detail = ?, ended_ns = ? "
                     "WHERE file_id = ? AND job = ? AND outcome IS NULL",
                     (outcome.value, detail, now_ns, file_id, job),
                 )
-                state = {PurgeOutcome.PURGED: "purged", PurgeOutcome.GONE: "vanished"}.get(outcome)
+                state = _STATE_AFTER.get(outcome)
                 if state is not None:
                     db.execute(
                         "UPDATE files SET state = ?, ended_ns = ? WHERE id = ? AND state = 'stored'",
                         (state, now_ns, file_id),
                     )
+
+    def distrust(self, file_ids: Iterable[int], now_ns: int) -> None:
+        """Forget files as stored, because their copies do not prove themselves: the next sync pulls them again."""
+        with self._transaction() as db:
+            db.executemany("UPDATE files SET state = 'replaced', ended_ns = ? WHERE id = ? AND state = 'stored'",
+                           ((now_ns, file_id) for file_id in file_ids))  # fmt: skip
 
     def open_purges(self, key: SourceKey, root: bytes) -> list[OpenPurge]:
         """Intents without an outcome, of this source's present generation."""
