@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
 
-from aiodocker.stream import Stream
+from aiodocker.stream import Message, Stream
 
 from sidecar.errors import AgentFailed, EngineRefused, EngineUnreachable, MediaSyncError
 from sidecar.models import shown
@@ -21,7 +21,8 @@ _STDERR_KEPT = 2000
 class AgentSession:
     """One started agent. Requests are answered one at a time; after any error the session is dead."""
 
-    def __init__(self, stream: Stream, stack: AsyncExitStack, container: str) -> None:
+    def __init__(self, engine: Engine, stream: Stream, stack: AsyncExitStack, container: str) -> None:
+        self._engine = engine
         self._stream = stream
         self._stack = stack
         self._container = container
@@ -42,7 +43,7 @@ class AgentSession:
                                         hint="is the engine busy or hung?") from error  # fmt: skip
             except EngineRefused as error:
                 raise AgentFailed(f"no agent could be started in {container[:12]}: {error}", hint=error.hint) from error
-            return cls(stream, stack.pop_all(), container)
+            return cls(engine, stream, stack.pop_all(), container)
         raise AssertionError("unreachable")  # pragma: no cover
 
     async def ask(self, build: Callable[[bytes], bytes], take: Callable[[list[bytes]], object]) -> None:
@@ -73,17 +74,26 @@ class AgentSession:
 
     async def _stdout(self, parser: wire.RecordParser) -> bytes:
         while True:
-            try:
-                async with asyncio.timeout(SILENCE):
-                    message = await self._stream.read_out()
-            except TimeoutError:
-                raise AgentFailed(f"the agent in {self._container[:12]} said nothing for {SILENCE:.0f} s",
-                                  hint="is the container's disk hung?") from None  # fmt: skip
+            message = await self._heard()
             if message is None:
                 raise self._ended(parser)
             if message.stream != _STDERR:
                 return message.data
             self._stderr = (self._stderr + message.data)[:_STDERR_KEPT]
+
+    async def _heard(self) -> Message | None:
+        """The next piece of the stream. While an agent is silent the engine is asked whether it is there at all."""
+        silent, pause = 0.0, min(self._engine.timeout, SILENCE)
+        while True:
+            try:
+                async with asyncio.timeout(pause):
+                    return await self._stream.read_out()
+            except TimeoutError:
+                silent += pause
+                if silent >= SILENCE:
+                    raise AgentFailed(f"the agent in {self._container[:12]} said nothing for {SILENCE:.0f} s",
+                                      hint="is the container's disk hung?") from None  # fmt: skip
+            await self._engine.now_ns()
 
     def _ended(self, parser: wire.RecordParser) -> MediaSyncError:
         try:
