@@ -13,7 +13,7 @@ import pytest
 from generators import media
 
 from tests.conftest import MakeGenerator
-from tests.engine.syncing import COUNTED, Pull, library_path, stored
+from tests.engine.syncing import COUNTED, LONE, Pull, library_path, stored
 from tests.rig.generator import Generator
 from tests.rig.program import Program
 
@@ -61,7 +61,7 @@ def test_two_gigabytes_in_flat_memory(
     made.exec("sh", "-c", 'head -c 18 > "$1" && truncate -s "$2" "$1" && touch -d "2026-01-01 00:00" "$1"', "-",
               made.path("big.bmp"), str(size), stdin=bmp_head(size))  # fmt: skip
     pull = Pull(cli, made)
-    process = cli.start(*pull.command("sync", "--json"), env={"MEDIA_SYNC_DOCKER__LABELS": "false"})
+    process = cli.start(*pull.command("sync", "--json"), env=LONE)
     assert process.stdout is not None
     out = process.stdout.read()
     _, status, usage = os.wait4(process.pid, 0)
@@ -104,7 +104,8 @@ def watched(made: Generator) -> Iterator[list[float]]:
 def fill(made: Generator, files: int, size: int) -> None:
     """`files` BMPs of `size` bytes each, no two alike, all made inside."""
     script = """n=0; while [ $n -lt "$1" ]; do n=$((n+1)); f="$3/p_$n.bmp"
-        cat /head > "$f"; printf "%024d" $n >> "$f"; head -c $(($2 - 42)) /dev/zero >> "$f"; touch -d "2026-01-01 00:00" "$f"; done"""
+        { cat /head; printf "%024d" $n; head -c $(($2 - 42)) /dev/zero; } > "$f"; touch -d "2026-01-01 00:00" "$f"
+        done"""
     made.exec("sh", "-c", "cat > /head", stdin=bmp_head(size))
     made.exec("sh", "-c", script, "-", str(files), str(size), made.root)
 
@@ -139,8 +140,7 @@ def test_stopping_a_generator_is_not_held_up(pull_only: str, cli: Program, gener
     made = generator()
     fill(made, 260, 3 * MB // 2)
     pull = Pull(cli, made)
-    process = cli.start(*pull.command("sync", "--json"),
-                        env={"MEDIA_SYNC_DOCKER__LABELS": "false", "MEDIA_SYNC_DOCKER__PULL_ONLY": pull_only})  # fmt: skip
+    process = cli.start(*pull.command("sync"), env={**LONE, "MEDIA_SYNC_DOCKER__PULL_ONLY": pull_only})
     deadline = time.monotonic() + 60
     while not any(stored(cli)):
         assert process.poll() is None
