@@ -222,16 +222,16 @@ def translated(what: str) -> Iterator[None]:
 
 def unreachable(what: str, error: BaseException) -> EngineUnreachable:
     """The one line for an engine that does not answer."""
-    where = f"the engine (asked about container {what[:12]})" if len(what) == ID else what
+    where = f"Docker (asked about container {what[:12]})" if len(what) == ID else f"Docker at {what}"
     system = _system_error(error)
     text = _system_words(system) if system is not None else str(error) or type(error).__name__
     if isinstance(error, TimeoutError | requests.Timeout):
         return EngineUnreachable(f"{where} did not answer in time", hint="is the engine busy or hung?")
     if "permission denied" in text.lower() or isinstance(error, PermissionError):
         hint = "run as a user who may use that socket (its group), or set PUID/PGID"
-        return EngineUnreachable(f"no permission to talk to Docker at {where}", hint=hint)
+        return EngineUnreachable(f"no permission to talk to {where}", hint=hint)
     hint = "start Docker, mount its socket, or point --host / DOCKER_HOST at it"
-    return EngineUnreachable(f"cannot reach Docker at {where}: {_first_line(text)}", hint=hint)
+    return EngineUnreachable(f"cannot reach {where}: {_first_line(text)}", hint=hint)
 
 
 def _system_words(error: OSError) -> str:
