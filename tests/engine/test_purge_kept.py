@@ -47,7 +47,12 @@ def test_other_bytes_that_no_stat_shows_are_seen_by_their_hash(
     assert (after.inode, after.mtime_ns, after.nlink) == (before.inode, before.mtime_ns, 1)
     assert one.files() == {b"a.png"}
     assert one.read("a.png") == b"ORIGINAL"
-    assert states(cli.state) == {"a.png": "stored", "b.png": "purged"}
+    assert states(cli.state) == {"a.png": "replaced", "b.png": "purged"}
+
+    pulled = cli("sync", *given(one), "--json").ok().json["sources"][0]
+    assert pulled["stored"] == 1, "what no stat shows is pulled again once a purge has seen it"
+    assert sorted(p.read_bytes() for p in (cli.library / "gen").glob("a*.png")) == [b"ORIGINAL", b"original"]
+    assert outcomes(purge(cli, one)[1]) == {"a.png": ("purged", "")}
 
 
 def test_what_changed_since_the_sync_is_no_candidate(generator: MakeGenerator, cli: Program) -> None:
@@ -138,7 +143,12 @@ def test_a_copy_that_does_not_prove_itself_keeps_its_original(generator: MakeGen
         p: s for p, s in before.items() if s.is_file and p != b"sound.png"
     }  # not so much as moved
     assert {p.decode(): one.read(p) for p in one.files()} == {n: files[n] for n in expected}
-    assert set(states(cli.state).values()) == {"stored", "purged"}
+    assert set(states(cli.state).values()) == {"replaced", "purged"}
+
+    assert cli("sync", *given(one), "--json").ok().json["sources"][0]["stored"] == len(HARMS), "pulled again"
+    assert purge(cli, one)[1]["purged"] == len(HARMS)
+    kept = {path.read_bytes() for path in (cli.library / "gen").iterdir() if path.is_file()}
+    assert {files[name] for name in expected} <= kept
 
 
 async def test_a_copy_that_rots_after_the_plan_keeps_its_original(generator: MakeGenerator, cli: Program) -> None:
