@@ -115,5 +115,5 @@ def test_killed_at_any_instant_it_converges(
     report = pull.sync()
     assert sum(report[key] for key in COUNTED) == report["scanned"] == len(files)
     assert state_of(pull) == state_of(undisturbed)
-    left = [name for _, _, names in os.walk(os.fsencode(pull.cli.library)) for name in names if TEMPORARY in name]
-    assert left == []
+    everything = [file for _, _, found in os.walk(os.fsencode(pull.cli.library)) for file in found]
+    assert [file for file in everything if file.startswith(TEMPORARY)] == []
