@@ -8,7 +8,16 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
-from sidecar.errors import Cancelled, LibraryFull, MediaSyncError, NameUnusable, Refused
+from sidecar.errors import (
+    AgentFailed,
+    Cancelled,
+    EngineUnreachable,
+    LibraryFull,
+    MediaSyncError,
+    NameUnusable,
+    Refused,
+    SourceGone,
+)
 from sidecar.events import Bus, FileFailed, FileStored
 from sidecar.library import Library
 from sidecar.manifest import Known, Manifest, NewFile, SourceKey, Waiting
@@ -88,7 +97,6 @@ class _RootPass:
         self._progress = progress
         self._report = report
         self._must_end: dict[bytes, bool] = {}
-        self._settled: set[bytes] = set()
         self._waiting: dict[bytes, Waiting] = {}
         self._loop = asyncio.get_running_loop()
         self._flushers: ThreadPoolExecutor
@@ -140,7 +148,11 @@ class _RootPass:
         with ThreadPoolExecutor(FLUSHERS, "flush") as self._flushers:
             for number in range(ROUNDS):
                 transfers = self._plan(left, scan, number)
-                moved = await mover.run(transfers, self._commit)
+                try:
+                    moved = await mover.run(transfers, self._commit)
+                except (SourceGone, AgentFailed, EngineUnreachable) as error:
+                    self._give_up([stat for stat in left if stat.path in self._waiting], {}, str(error))
+                    raise
                 self._report.bytes_received += moved.received
                 for road, count in moved.roads.items():
                     self._report.road[road] += count
