@@ -109,8 +109,8 @@ def test_killed_at_any_instant_it_converges(
     kills = 0
     for _ in range(KILLS if way == "agent" else KILLS // 3):
         kills += killed_somewhere(pull, dice, len(files) // KILLS)
-        for name, data in stored(pull.cli):
-            assert data == whole[name], name
+        for kept, data in stored(pull.cli):
+            assert data == whole[kept], kept
     assert kills >= KILLS // 4
     report = pull.sync()
     assert sum(report[key] for key in COUNTED) == report["scanned"] == len(files)

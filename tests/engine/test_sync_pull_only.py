@@ -12,6 +12,7 @@ from pathlib import Path
 
 import docker
 import pytest
+from generators.container import HOLD
 
 from tests.conftest import MakeGenerator
 from tests.engine.syncing import Pull, pngs
@@ -91,8 +92,8 @@ def execs(engine: docker.DockerClient, container: str, began_ns: int) -> list[st
 @pytest.mark.parametrize("image", ["busybox_image", "python_image", "noshell_image"])
 def test_pulling_needs_no_right_to_post(image: str, cli: Program, engine: docker.DockerClient, engine_host: str,
                                         generator: MakeGenerator, request: pytest.FixtureRequest) -> None:  # fmt: skip
-    command = {"command": ("/sleep", "infinity")} if image == "noshell_image" else {}
-    made = generator(image=request.getfixturevalue(image), root="/out", **command)
+    command = ("/sleep", "infinity") if image == "noshell_image" else HOLD
+    made = generator(image=request.getfixturevalue(image), root="/out", command=command)
     made.put(FILES, mtime_ns=STAMP)
     began = time.time_ns()
     with recorded(cli.folder / "s", engine_host) as methods:
