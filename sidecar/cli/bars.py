@@ -32,9 +32,9 @@ class Bar:
         """Draw this state; the bar appears with the first byte that is expected."""
         if now.bytes_total == 0:
             return
-        if self._bar is None:
+        if self._bar is None:  # the delay keeps it from drawing itself before it has its first numbers
             self._bar = tqdm(total=now.bytes_total, unit="B", unit_scale=True, unit_divisor=1000, desc=now.action,
-                             file=self._stream, dynamic_ncols=True, leave=True)  # fmt: skip
+                             file=self._stream, dynamic_ncols=True, leave=True, delay=1e-9)  # fmt: skip
         self._bar.total = now.bytes_total
         self._bar.n = now.bytes_done
         self._bar.set_postfix_str(" ".join(filter(None, (_files(now), now.source, self._place(now)))), refresh=True)

@@ -98,14 +98,17 @@ class EngineProxy:
                 threading.Thread(target=self._forward, args=(source, target, counted), daemon=True).start()
 
     def _forward(self, source: socket.socket, target: socket.socket, counted: bool) -> None:
-        with contextlib.suppress(OSError):
+        try:
             while data := source.recv(_PIECE):
                 if counted:
                     self._count(len(data))
                 self._open.wait()
                 target.sendall(data)
-        with contextlib.suppress(OSError):
             target.shutdown(socket.SHUT_WR)
+        except OSError:  # one side is gone: the other must hear of it, or the engine waits with its lock held
+            for link in (source, target):
+                with contextlib.suppress(OSError):
+                    link.shutdown(socket.SHUT_RDWR)
 
     def _count(self, size: int) -> None:
         with self._lock:
