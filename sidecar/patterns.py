@@ -46,7 +46,9 @@ def _translate(glob: bytes) -> bytes:
         elif c == b"[" and (end := glob.find(b"]", i + 2)) > 0:
             inner = glob[i + 1 : end].replace(b"\\", b"\\\\")
             inner = b"^" + inner[1:] if inner[:1] in (b"!", b"^") else inner
-            out.append(b"[" + inner.replace(b"[", b"\\[") + b"]")
+            out.append(
+                b"(?!/)[" + inner.replace(b"[", b"\\[") + b"]"
+            )  # [!x] is any other byte, but never crosses a folder
             i = end + 1
         else:
             out.append(re.escape(c))
