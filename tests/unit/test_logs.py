@@ -1,0 +1,144 @@
+"""Log lines: one event each, JSON or text, never a control character."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from loguru import logger
+
+from sidecar import logs
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+class Closed(io.StringIO):
+    def write(self, text: str) -> int:
+        raise BrokenPipeError(text)
+
+
+@pytest.fixture(autouse=True)
+def _as_it_was() -> Iterator[None]:
+    handlers, level = logging.root.handlers[:], logging.root.level
+    yield
+    logger.remove()
+    logging.root.handlers[:] = handlers
+    logging.root.setLevel(level)
+
+
+def said(do: Callable[[], Any], form: str = "json", level: str = "debug", stream: io.StringIO | None = None) -> str:
+    stream = stream or io.StringIO()
+    logs.setup(level, form, stream)
+    do()
+    return stream.getvalue()
+
+
+def test_json_carries_job_source_and_file() -> None:
+    def do() -> None:
+        with logger.contextualize(job="j1", source="comfy"):
+            logger.bind(file=b"a/caf\xe9.png", bytes=12).warning("not stored: {}", "empty")
+
+    line = json.loads(said(do))
+    assert line.pop("time").endswith("+00:00")
+    assert line == {"level": "warning", "message": "not stored: empty", "job": "j1", "source": "comfy",
+                    "file": "a/caf%E9.png", "bytes": 12}  # fmt: skip
+
+
+def test_text_says_where() -> None:
+    def do() -> None:
+        logger.bind(source="comfy", file=b"a.png", job="j1").info("stored")
+
+    assert said(do, "text")[8:] == " info    comfy a.png: stored\n"
+
+
+def test_people_can_read_json_lines() -> None:
+    assert "café — done" in said(lambda: logger.info("café — done"))
+
+
+@pytest.mark.parametrize("form", ["json", "text"])
+@given(name=st.binary(max_size=40), text=st.text(max_size=40))
+def test_no_name_and_no_message_reaches_the_terminal_raw(form: str, name: bytes, text: str) -> None:
+    line = said(lambda: logger.bind(file=name, note=text).info("{}", text), form)
+    assert line.endswith("\n")
+    assert line[:-1].isprintable()
+    if form == "json":
+        assert json.loads(line)["message"] == text
+
+
+@pytest.mark.parametrize("form", ["json", "text"])
+def test_ansi_does_not_get_through(form: str) -> None:
+    line = said(lambda: logger.bind(file=b"\x1b[31m\x9b2Jx\ny").error("bad \x1b]0;x\x07 \u2028\u202e"), form)
+    assert line[:-1].isprintable()
+
+
+def test_auto_is_text_on_a_terminal_and_json_elsewhere() -> None:
+    assert said(lambda: logger.info("x"), "auto").startswith("{")
+    assert "info    x" in said(lambda: logger.info("x"), "auto", stream=Terminal())
+
+
+def test_levels() -> None:
+    assert said(lambda: logger.info("x"), level="warning") == ""
+    assert said(lambda: logger.error("x"), level="warning")
+
+
+def test_libraries_speak_the_same_way() -> None:
+    def do() -> None:
+        logging.getLogger("urllib3").warning("pool %s", "full\x1b[1m")
+        logging.getLogger("odd").log(35, "between the levels")
+
+    lines = [json.loads(line) for line in said(do).splitlines()]
+    assert [(line["level"], line["logger"]) for line in lines] == [("warning", "urllib3"), ("warning", "odd")]
+    assert lines[0]["message"] == "pool full\x1b[1m"
+
+
+def test_an_exception_is_one_line() -> None:
+    def do() -> None:
+        try:
+            raise OSError(5, "disk\nbroke")
+        except OSError:
+            logger.exception("it broke")
+
+    (line,) = said(do).splitlines()
+    assert json.loads(line)["error"] == "OSError(5, 'disk\\nbroke')"
+
+
+@pytest.mark.parametrize("form", ["json", "text"])
+def test_a_reader_that_went_away_does_not_stop_the_work(form: str) -> None:
+    said(lambda: logger.info("nobody hears"), form, stream=Closed())
+
+
+def test_a_complaint_is_said_once_until_it_was_gone() -> None:
+    now = [0.0]
+    repeats = logs.Repeats(lambda: now[0], remind=100)
+    stream = io.StringIO()
+    logs.setup("debug", "json", stream, repeats)
+
+    def next_pass(*complaints: str, source: str = "a") -> list[str]:
+        stream.seek(0)
+        stream.truncate()
+        repeats.next_pass()
+        for complaint in complaints:
+            logger.bind(source=source).error(complaint)
+        logger.info("pass")
+        return [json.loads(line)["message"] for line in stream.getvalue().splitlines()]
+
+    assert next_pass("gone") == ["gone", "pass"]
+    assert next_pass("gone") == ["pass"]
+    assert next_pass("gone", "full") == ["full", "pass"]
+    assert next_pass("gone", source="b") == ["gone", "pass"], "of another source it is another one"
+    assert next_pass() == ["pass"]
+    assert next_pass("gone") == ["gone", "pass"], "it had gone, and is back"
+    now[0] = 99
+    assert next_pass("gone") == ["pass"]
+    now[0] = 101
+    assert next_pass("gone") == ["gone", "pass"], "a reminder"
+    assert next_pass("gone", "gone") == ["pass"]

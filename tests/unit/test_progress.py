@@ -1,0 +1,154 @@
+"""Progress: counting, rate, ETA, who is told how often, and the line in a log without a terminal."""
+
+from __future__ import annotations
+
+import io
+import json
+import threading
+from collections.abc import Iterator
+
+import pytest
+from loguru import logger
+
+from sidecar import logs
+from sidecar.cli.bars import Bar, Lines, view
+from sidecar.progress import ProgressManager, Snapshot
+
+
+class Clock:
+    """Seconds, moved by hand."""
+
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Told:
+    """A view that remembers."""
+
+    def __init__(self) -> None:
+        self.updates: list[Snapshot] = []
+        self.closed: list[Snapshot] = []
+
+    def update(self, now: Snapshot) -> None:
+        self.updates.append(now)
+
+    def close(self, now: Snapshot) -> None:
+        self.closed.append(now)
+
+
+@pytest.fixture
+def log() -> Iterator[io.StringIO]:
+    stream = io.StringIO()
+    logs.setup("info", "json", stream)
+    yield stream
+    logger.remove()
+
+
+def test_counts_rate_and_eta() -> None:
+    clock = Clock()
+    progress = ProgressManager("sync", (), clock)
+    clock.now += 50  # looking for work
+    progress.expect(4, 1000)
+    assert progress.snapshot().eta is None
+    progress.begin("comfy", "2026-01-31", "a.png")
+    clock.now += 2
+    progress.advance(size=200)
+    progress.advance(size=50, files=1)
+    now = progress.snapshot()
+    assert (now.bytes_done, now.bytes_total, now.files_done, now.files_total) == (250, 1000, 1, 4)
+    assert (now.source, now.folder, now.file) == ("comfy", "2026-01-31", "a.png")
+    assert now.rate == 125
+    assert now.eta == 6
+    progress.expect(1, 500)
+    assert progress.snapshot().eta == 10
+    progress.advance(size=2000)  # a file that grew is no reason for a negative time
+    assert progress.snapshot().eta == 0
+
+
+def test_views_are_told_ten_times_a_second_at_most() -> None:
+    clock, told = Clock(), Told()
+    progress = ProgressManager("sync", (told,), clock)
+    progress.expect(1, 1000)
+    for _ in range(100):
+        clock.now += 0.01
+        progress.advance(size=10)
+    assert 9 <= len(told.updates) <= 11
+    progress.close()
+    progress.close()
+    assert [last.bytes_done for last in told.closed] == [1000]
+    clock.now += 1
+    progress.advance(size=1)
+    assert told.updates[-1].bytes_done <= 1000, "what late threads count is not shown any more"
+
+
+def test_many_threads_count_right() -> None:
+    told = Told()
+    progress = ProgressManager("sync", (told,))
+    progress.expect(8, 8000)
+
+    def work() -> None:
+        for _ in range(1000):
+            progress.advance(size=1)
+        progress.advance(files=1)
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    progress.close()
+    assert (told.closed[0].bytes_done, told.closed[0].files_done) == (8000, 8)
+
+
+def test_a_line_every_five_seconds_without_a_terminal(log: io.StringIO) -> None:
+    clock = Clock()
+    progress = ProgressManager("sync", (Lines(clock),), clock)
+    progress.expect(26, 26_000_000)
+    progress.begin("comfy", "2026", "a\x1b.png")
+    for _ in range(26):  # half a second each: 13 s
+        clock.now += 0.5
+        progress.advance(size=1_000_000, files=1)
+    progress.close()
+    lines = [json.loads(line) for line in log.getvalue().splitlines()]
+    assert [line["message"] for line in lines] == [
+        "sync: 38 % of 26.0 MB, 10/26 files, 2.0 MB/s, 8 s left",
+        "sync: 77 % of 26.0 MB, 20/26 files, 2.0 MB/s, 3 s left",
+    ]
+    assert all((line["source"], line["file"]) == ("comfy", "2026/a\x1b.png") for line in lines)
+    assert log.getvalue().replace("\n", "").isprintable()
+
+
+def test_a_quick_job_has_no_progress_line(log: io.StringIO) -> None:
+    clock = Clock()
+    progress = ProgressManager("sync", (Lines(clock),), clock)
+    progress.expect(1, 10)
+    clock.now += 4.9
+    progress.advance(size=10, files=1)
+    progress.close()
+    assert log.getvalue() == ""
+
+
+def test_the_bar_shows_bytes_rate_eta_and_file() -> None:
+    stream = io.StringIO()
+    bar = Bar(stream)
+    bar.update(Snapshot("sync"))
+    assert stream.getvalue() == "", "nothing is expected yet"
+    bar.update(Snapshot("sync", "comfy", "2026", "b\x1b[1m.png", 400_000, 1_000_000, 1, 3))
+    shown = stream.getvalue().rpartition("\r")[2]
+    assert "40%" in shown
+    assert "400k/1.00M" in shown
+    assert "1/3 files comfy" in shown
+    assert "\x1b" not in shown
+    bar.close(Snapshot("sync", "comfy", "2026", "c.png", 1_000_000, 1_000_000, 3, 3))
+    last = [part for part in stream.getvalue().split("\r") if part.strip()][-1]
+    assert "100%" in last
+    assert last.rstrip().endswith("3/3 files]")
+    bar.close(Snapshot("sync"))
+
+
+def test_lines_where_nobody_watches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stderr", io.StringIO())
+    assert isinstance(view("auto"), Lines)
+    assert isinstance(view("text"), Lines)
