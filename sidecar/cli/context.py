@@ -25,7 +25,7 @@ from sidecar.config import Loaded, load
 from sidecar.errors import ConfigError, MediaSyncError
 
 T = TypeVar("T")
-PATIENCE = 1.7  # seconds that a cancelled command gets before it is ended: `docker stop` users expect two at most
+PATIENCE = 1.4  # seconds that a cancelled command gets before it is ended: `docker stop` users expect two at most
 
 _COMMON: dict[str, Any] = {
     "config": Annotated[Path | None, typer.Option("--config", metavar="FILE", help="YAML settings file.")],
