@@ -12,7 +12,7 @@ import pytest
 
 from sidecar.media.kinds import PRIVATE_PREFIX
 from tests.conftest import MakeGenerator
-from tests.engine.purging import bench, copies, filled, given, open_intents, pictures, purge, states
+from tests.engine.purging import bench, copies, filled, given, open_intents, pictures, purge, rows, states
 from tests.rig.generator import Generator
 from tests.rig.program import Program
 
@@ -145,6 +145,9 @@ async def test_every_half_done_deletion_is_settled(
     one.exec("ln", one.path("a b/linked.png"), one.path(b"a b/" + private["a b/linked.png"]))
 
     age = ("--older-than", "30d") if command == "purge" else ()
+    before = one.stats(), rows(cli.state)
+    assert cli(command, *given(one), *age, "--json", "--dry-run").code == 0
+    assert (one.stats(), rows(cli.state)) == before
     assert cli(command, *given(one), *age, "--json").code == 0
     (stranded,) = one.files() - {b"untouched.png", b"moved.png", b"taken.png", b"a b/linked.png"}
     assert stranded.startswith(b"taken~")  # a name that is seen, and pulled
