@@ -9,10 +9,13 @@ trap finish EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-# A private root with python3 is bootstrapped from the distribution's packages; the image tests build on it.
-rootfs_packages() {
+# What only tests need: a private root with python3 is bootstrapped (the image tests build on it), and the power-cut
+# tests make file systems in files.
+test_packages() {
     is_root && has_apt || return 0
     command -v debootstrap >/dev/null || echo --package debootstrap
+    command -v mkfs.xfs >/dev/null || echo --package xfsprogs
+    command -v mkfs.ext4 >/dev/null || echo --package e2fsprogs
 }
 
 failed=()
@@ -38,7 +41,7 @@ narrowed() {
 
 cd "$ROOT"
 # shellcheck disable=SC2046
-prepare --extra dev $(rootfs_packages)
+prepare --extra dev $(test_packages)
 generators rootfs busybox >/dev/null
 if is_root && has_apt; then
     ls "$ENGINE"/cache/python-*.tar >/dev/null 2>&1 || say "· making a root with python3 for the tests' containers (once)"
