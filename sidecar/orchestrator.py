@@ -71,8 +71,8 @@ class JobReport:
 @dataclass(frozen=True, slots=True)
 class _Chosen:
     sources: tuple[tuple[Source, SourceProvider], ...]
-    faulty: tuple[LeftOut, ...]
-    warnings: tuple[str, ...]
+    faulty: tuple[LeftOut, ...] = ()
+    named: frozenset[str] = frozenset()
 
 
 class SyncOrchestrator:
@@ -118,7 +118,7 @@ class SyncOrchestrator:
             if self._settings.purge.enabled:
                 pulled = {r.name for r in report.sync if r.error is None}
                 some = tuple((s, p) for s, p in chosen.sources if s.name in pulled and s.rules.purge)
-                await self._purge(report, _Chosen(some, (), ()), progress, allow_empty=allow_empty, willing=True)
+                await self._purge(report, _Chosen(some), progress, allow_empty=allow_empty, willing=True)
         return report
 
     # -- choosing ---------------------------------------------------------------------------------------------------
@@ -143,7 +143,7 @@ class SyncOrchestrator:
             raise ConfigError("there is no source to work on",
                               hint="label a container media-sync.enable=true, or give --source NAME=CONTAINER; "
                                    "`media-sync sources` shows what was looked at")  # fmt: skip
-        return _Chosen(tuple(sources), tuple(faulty), report.warnings)
+        return _Chosen(tuple(sources), tuple(faulty), frozenset(name.lower() for name in names))
 
     # -- doing ------------------------------------------------------------------------------------------------------
 
@@ -176,17 +176,29 @@ class SyncOrchestrator:
                     adapter, error = await stack.enter_async_context(_reached(provider, source))
                     if adapter is None:
                         planned.append(PurgeReport(source.name, error=error))
-                    elif willing and not (await adapter.prepare()).purge:
-                        logger.debug("not purged: {}", adapter.capabilities.why_not_purge)
-                    else:
+                    elif not willing or await self._can_be_purged(adapter):
                         plan = await self._plan_one(report, engine, source, adapter)
                         planned.append(plan if isinstance(plan, PurgeReport) else (source, adapter, plan))
             engine.limit([one[2] for one in planned if isinstance(one, tuple)])
             for one in planned:
                 name = one.name if isinstance(one, PurgeReport) else one[0].name
                 with logger.contextualize(source=name):
-                    report.purge.append(await self._carry_out(report, engine, one, progress))
+                    done = await self._carry_out(report, engine, one, progress)
+                    others = len(planned) > 1 and name not in chosen.named
+                    done.declined = others and isinstance(one, tuple) and not one[0].rules.purge
+                    report.purge.append(done)
                     _log_purge(report.purge[-1], dry_run=report.dry_run)
+
+    @staticmethod
+    async def _can_be_purged(adapter: TransportAdapter) -> bool:
+        try:
+            able = await adapter.prepare()
+        except MediaSyncError as error:
+            logger.debug("not purged: {}", error.line())
+            return False
+        if not able.purge:
+            logger.debug("not purged: {}", able.why_not_purge)
+        return able.purge
 
     @staticmethod
     async def _carry_out(report: JobReport, engine: CleanupEngine,

@@ -22,6 +22,7 @@ class PurgeReport:
     bytes_to_free: int = 0
     kept: Counter[str] = field(default_factory=Counter)
     refused: str | None = None
+    declined: bool = False
     files: list[tuple[bytes, str, str]] = field(default_factory=list)
     folders_removed: int = 0
     seconds: float = 0.0
@@ -29,8 +30,8 @@ class PurgeReport:
 
     @property
     def ok(self) -> bool:
-        """Whether all went as planned."""
-        return not self.failed and self.refused is None and self.error is None
+        """Whether all went as planned; a source that is switched off, and was not asked for by name, did."""
+        return not self.failed and (self.refused is None or self.declined) and self.error is None
 
     def keep(self, path: bytes, reason: str) -> None:
         """One file stays."""

@@ -149,6 +149,21 @@ def test_pull_only_mode_and_a_label_that_says_no(generator: MakeGenerator, cli: 
     assert one.files() == two.files() == {b"a.png"}
 
 
+def test_a_source_that_is_switched_off_does_not_spoil_the_others(generator: MakeGenerator, cli: Program) -> None:
+    off, on = generator(labels={"media-sync.purge": "false"}), generator()
+    both = ("--source", f"off={off.name}:{off.root}", "--source", f"on={on.name}:{on.root}")
+    for one in (off, on):
+        one.put(pictures(["a.png"]), age=OLD)
+    cli("sync", *both).ok()
+    done = cli("purge", *both, "--json").ok().json
+    assert [(s["name"], s["purged"], s["refused"]) for s in done["sources"]] == [
+        ("off", 0, "purge is switched off for this source"),
+        ("on", 1, None),
+    ]
+    assert off.files() == {b"a.png"}
+    assert cli("purge", "off", *both).code == 5, "asked for by name"
+
+
 def test_a_new_generation_is_looked_at_by_a_sync_first(
     volume: Callable[[], str], generator: MakeGenerator, cli: Program
 ) -> None:
