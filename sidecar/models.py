@@ -95,7 +95,8 @@ class Scan:
 
     `now_ns` is the source's own clock, ns since the epoch. `problems` are the folders and files that could not be
     listed: their absence from `entries` means nothing. `owner` is (uid, gid) of the root, (-1, -1) where unknown.
-    `scanner` names how it was made: `python`, `sh`, `archive`, `local`, `ssh`.
+    `received` are the bytes that came with the list where only whole archives can be read. `scanner` names how it was
+    made: `python`, `sh`, `archive`, `local`, `ssh`.
     """
 
     root: bytes
@@ -105,6 +106,7 @@ class Scan:
     problems: tuple[Problem, ...] = ()
     owner: tuple[int, int] = (-1, -1)
     agent_uid: int = -1
+    received: int = 0
 
 
 class Road(StrEnum):

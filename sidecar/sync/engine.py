@@ -109,6 +109,7 @@ class _RootPass:
                                                           manifest.waiting(self._key, self._root)))  # fmt: skip
         decision = decide(scan, known, waiting, self._key.generation_id, self._source.rules,
                           self._engine.options.settling)  # fmt: skip
+        self._report.bytes_listed += scan.received
         self._count(decision)
         self._waiting = decision.waiting
         if self._engine.options.dry_run:

@@ -13,8 +13,9 @@ from sidecar.models import Problem, Road, shown
 class SyncReport:
     """One source's pass. Counts are files, sizes bytes; `error` is why the source as a whole could not be pulled.
 
-    `failed` are files that should be in the library and are not; `skipped` and `unsettled` are no failures. In a dry
-    run `would_store` and `bytes_to_store` say what a real one would fetch.
+    `bytes_received` came to fetch files, `bytes_listed` with a list that only whole archives could give. `failed` are
+    files that should be in the library and are not; `skipped` and `unsettled` are no failures. In a dry run
+    `would_store` and `bytes_to_store` say what a real one would fetch.
     """
 
     name: str
@@ -29,6 +30,7 @@ class SyncReport:
     vanished: int = 0
     bytes_stored: int = 0
     bytes_received: int = 0
+    bytes_listed: int = 0
     seconds: float = 0.0
     skipped: list[Problem] = field(default_factory=list)
     unsettled: list[Problem] = field(default_factory=list)
@@ -66,6 +68,7 @@ class SyncReport:
             "incomplete": len(self.incomplete),
             "bytes_stored": self.bytes_stored,
             "bytes_received": self.bytes_received,
+            "bytes_listed": self.bytes_listed,
             "seconds": round(self.seconds, 3),
             "problems": shown_problems,
         }

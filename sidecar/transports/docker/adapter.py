@@ -7,7 +7,15 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from sidecar.errors import AgentFailed, EngineRefused, EngineUnreachable, MediaSyncError, RootMissing, SourceGone
+from sidecar.errors import (
+    AgentFailed,
+    EngineRefused,
+    EngineUnreachable,
+    MediaSyncError,
+    RootMissing,
+    SourceGone,
+    StreamBroken,
+)
 from sidecar.models import (
     Capabilities,
     FileStat,
@@ -39,6 +47,7 @@ from sidecar.transports.docker.tar import TarReader, TarType
 HOLD = 2.0  # seconds: what `docker stop` of a running generator may have to wait for one of our reads
 _ARCHIVE_ROADS = frozenset((Road.FOLDER, Road.FILE))
 _KINDS = {TarType.FILE: FileType.FILE, TarType.DIRECTORY: FileType.DIRECTORY, TarType.SYMLINK: FileType.LINK}
+_Listing = tuple[tuple[FileStat, ...], tuple[Problem, ...], tuple[int, int]]
 _DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -161,17 +170,23 @@ class DockerAdapter:
 
         aborts: list[Callable[[], None]] = []
 
-        def read() -> tuple[tuple[FileStat, ...], tuple[Problem, ...], tuple[int, int]]:
+        def read() -> tuple[_Listing, int]:
             with archive(self._engine, self._id, root + b"/.", self._stall, aborts.append, hold) as readinto:
-                return _listed(TarReader(readinto))
+                members = TarReader(readinto)
+                return _listed(members), members.received
 
         try:
-            entries, problems, owner = await asyncio.to_thread(read)
+            (entries, problems, owner), received = await asyncio.to_thread(read)
         except asyncio.CancelledError:
             for abort in aborts:
                 abort()
             raise
-        return Scan(root, entries, now, "archive", problems, owner)
+        except StreamBroken as error:
+            if hold is None:
+                raise
+            raise StreamBroken(f"{self._source.container} cannot be listed without locking it for over {hold:.0f} s: "
+                               f"{error}", hint="let an agent run in it (exec), or stop it") from error  # fmt: skip
+        return Scan(root, entries, now, "archive", problems, owner, received=received)
 
     async def restat(self, root: bytes, paths: Sequence[bytes]) -> dict[bytes, FileStat]:
         if self._start is not None:
@@ -259,7 +274,7 @@ def _hindrances(scan: Scan) -> int:
     return len(scan.problems) + sum(not e.readable_by(scan.agent_uid) for e in scan.entries)
 
 
-def _listed(members: TarReader) -> tuple[tuple[FileStat, ...], tuple[Problem, ...], tuple[int, int]]:
+def _listed(members: TarReader) -> _Listing:
     """What the headers of an archive of `root/.` say. A later name of a hard-linked file has its first name's stat."""
     entries: dict[bytes, FileStat] = {}
     problems: list[Problem] = []
