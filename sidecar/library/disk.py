@@ -86,8 +86,10 @@ class Folders:
         return fd
 
     def _trim(self) -> None:
-        for path in [path for path in self._open if b"/" in path][: max(0, len(self._open) - self.LIMIT)]:
-            os.close(self._open.pop(path))
+        spare = len(self._open) - self.LIMIT
+        if spare > 0:
+            for path in [path for path in self._open if b"/" in path][:spare]:
+                os.close(self._open.pop(path))
 
 
 def digest_of(fd: int) -> bytes:
