@@ -107,10 +107,10 @@ class SyncOrchestrator:
             await self._purge(report, chosen, progress, allow_empty=allow_empty)
         return report
 
-    async def run(self, names: Sequence[str], progress: ProgressManager, *, allow_empty: bool = False,
-                  cause: str = "command") -> JobReport:  # fmt: skip
-        """Sync, then purge where that is enabled and possible."""
-        async with self._job("run", cause, dry_run=False) as report:
+    async def run(self, names: Sequence[str], progress: ProgressManager, *, dry_run: bool = False,
+                  allow_empty: bool = False, cause: str = "command") -> JobReport:  # fmt: skip
+        """Sync, then purge where that is enabled and possible. In a dry run the purge knows of nothing new."""
+        async with self._job("run", cause, dry_run) as report:
             chosen = await self._choose(names, report)
             report.sync = [_not_pulled(left) for left in chosen.faulty]
             _log_left_out(chosen.faulty)

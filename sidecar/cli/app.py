@@ -150,14 +150,26 @@ def purge(
 
 @command(app, "run")
 def run(
-    context: Context, names: Names = None, allow_empty: AllowEmpty = False, purge__older_than: OlderThan = None
+    context: Context,
+    names: Names = None,
+    dry_run: DryRun = False,
+    allow_empty: AllowEmpty = False,
+    purge__older_than: OlderThan = None,
+    purge__max_delete: MaxDelete = None,
+    purge__keep_newest: KeepNewest = None,
 ) -> Exit:
     """Sync, then purge if purge.enabled."""
 
     def text(report: JobReport) -> str:
         return tables.sync_text(report) + ("\n\n" + tables.purge_text(report) if report.purge else "")
 
-    return _job(context, "run", text, lambda o, p: o.run(names or [], p, allow_empty=allow_empty))
+    return _job(
+        context,
+        "run",
+        text,
+        lambda o, p: o.run(names or [], p, dry_run=dry_run, allow_empty=allow_empty),
+        looking=dry_run,
+    )
 
 
 @command(app, "serve")

@@ -133,6 +133,27 @@ def test_run_purges_only_where_that_is_enabled(cli: Program, generator: MakeGene
     assert made.files() == {b"x_00002_.png"}
 
 
+def test_a_dry_run_of_both_parts_changes_nothing(cli: Program, generator: MakeGenerator) -> None:
+    made = generator()
+    made.put({f"x_{n:05}_.png": heavy_png(100, n) for n in range(3)}, age=3 * DAY)
+    source = ["--source", f"a={made.name}:/output"]
+    enabled = {"MEDIA_SYNC_PURGE__ENABLED": "true"}
+    report = cli("run", "--dry-run", "--json", *source, env=enabled).ok().json
+    assert report["dry_run"] is True
+    assert (report["sync"][0]["stored"], report["purge"][0]["candidates"]) == (0, 0)
+    assert not cli.library.exists()
+    assert not cli.state.exists()
+    cli("sync", *source).ok()
+    report = cli("run", "--dry-run", "--keep-newest", "0", "--json", *source, env=enabled).ok().json
+    assert (report["purge"][0]["candidates"], report["purge"][0]["purged"]) == (3, 0)
+    assert "would go" in cli("run", "--dry-run", *source, env=enabled).ok().out
+    assert len(made.files()) == 3
+    refused = cli("run", "--max-delete", "1", "--json", *source, env=enabled)
+    assert (refused.code, refused.json["purge"][0]["purged"]) == (5, 0)
+    assert len(made.files()) == 3
+    assert [job["action"] for job in cli("status", "--json").ok().json["jobs"]] == ["run", "sync"]
+
+
 # -- settings -------------------------------------------------------------------------------------------------------
 
 
