@@ -190,8 +190,9 @@ class Rules:
 class Source:
     """One generator whose output is pulled, resolved to what is there now.
 
-    `generation` is the container's ID (or another token that changes when the source is made anew). `mount` is the
-    type of the root's mount: `layer`, `volume`, `bind`, `tmpfs`; "" where it does not apply.
+    `generation` is the container's ID (or another token that changes when the source is made anew). `mounts` are the
+    types of the roots' mounts: `layer`, `volume`, `bind`, `tmpfs`; "" where it does not apply. `places` tell where each
+    root really lies, so that two sources that see one folder are noticed.
     """
 
     name: str
@@ -204,6 +205,7 @@ class Source:
     rules: Rules = field(default_factory=Rules)
     mounts: tuple[str, ...] = ()
     group: str = ""
+    places: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -217,3 +217,20 @@ def test_a_damaged_manifest(generator: MakeGenerator, cli: Program) -> None:
     assert one.stats() == before
     file.write_bytes(whole)
     assert purge(cli, one)[1]["purged"] == 1
+
+
+def test_what_one_source_keeps_is_kept_in_every_source_that_sees_the_folder(
+    volume: Callable[[], str], generator: MakeGenerator, cli: Program
+) -> None:
+    shared = volume()
+    labels = {"media-sync.purge": "false"}
+    careful = generator(volumes={shared: "/output"}, labels=labels)
+    careless = generator(volumes={shared: "/data"}, root="/data/sub")
+    careful.put(pictures([f"sub/{n}.png" for n in range(3)]), age=OLD)
+    both = ("--source", f"careful={careful.name}:/output", "--source", f"careless={careless.name}:/data/sub")
+    cli("sync", *both).ok()
+    done = cli("purge", "careless", *both, "--json")
+    (report,) = done.json["sources"]
+    assert (done.code, report["purged"], report["refused"]) == (5, 0, "purge is switched off for this source")
+    assert "share a folder" in done.err
+    assert len(careful.files()) == 3

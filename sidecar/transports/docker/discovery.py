@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sidecar.config import Settings, SourceSettings, near, source_name
@@ -63,10 +63,33 @@ async def discover(
         if source is not None:
             sources.append(source)
     return Discovery(
-        tuple(sorted(sources, key=lambda source: source.name)),
+        tuple(sorted(_careful(sources, notes), key=lambda source: source.name)),
         tuple(sorted(notes.left_out, key=lambda left: (left.name, left.container, left.reason))),
         tuple(dict.fromkeys(notes.warnings)),
     )
+
+
+def _careful(sources: Sequence[Source], notes: _Notes) -> list[Source]:
+    """Sources that see one folder keep what any of them keeps: deleting it in one deletes it in all."""
+    careful = []
+    for source in sources:
+        rules = source.rules
+        for other in sources:
+            if other is not source and _overlap(source.places, other.places):
+                rules = replace(
+                    rules,
+                    preserve=tuple(dict.fromkeys((*rules.preserve, *other.rules.preserve))),
+                    older_than_ns=max(rules.older_than_ns, other.rules.older_than_ns),
+                    purge=rules.purge and other.rules.purge,
+                )
+                names = " and ".join(sorted((source.name, other.name)))
+                notes.warnings.append(f"sources {names} share a folder: what one of them keeps, both keep")
+        careful.append(replace(source, rules=rules))
+    return careful
+
+
+def _overlap(some: Sequence[str], others: Sequence[str]) -> bool:
+    return any(a == b or a.startswith(b + "/") or b.startswith(a + "/") for a in some for b in others)
 
 
 def _named(
@@ -173,6 +196,7 @@ async def _resolve(ask: _Ask, settings: Settings, probe: Probe, notes: _Notes) -
         state=container.state,
         rules=rules,
         mounts=roots.mounts,
+        places=roots.places,
         group=(ask.settings.group if ask.settings else "") or wish.group,
     )
 

@@ -8,7 +8,7 @@ import re
 import shlex
 import string
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sidecar.transports.docker.presets import ARGUMENT_VARIABLES, KIND_MARKS, OWN_IMAGE
@@ -23,7 +23,10 @@ _ID_MOUNT_POINTS = ("/etc/hostname", "/etc/hosts", "/etc/resolv.conf")
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """One container. `argv` is its command as given, `mounts` destination -> type, `user` "" for the image's root."""
+    """One container. `argv` is its command as given, `user` "" for the image's root.
+
+    `mounts` are destination -> type, `origins` destination -> the folder on the host that is seen there.
+    """
 
     id: str
     name: str
@@ -36,6 +39,7 @@ class Container:
     workdir: str
     mounts: Mapping[str, str]
     user: str
+    origins: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, inspect: Mapping[str, Any]) -> Container:
@@ -53,6 +57,7 @@ class Container:
             workdir=str(config.get("WorkingDir") or "/"),
             mounts=_mounts(inspect),
             user=str(config.get("User") or ""),
+            origins=_origins(inspect),
         )
 
     @property
@@ -96,6 +101,14 @@ class Container:
         """The type of the mount that holds a (symlink-free) path: `volume`, `bind`, `tmpfs`, else `layer`."""
         holders = [place for place in self.mounts if _within(path, place)]
         return self.mounts[max(holders, key=len)] if holders else "layer"
+
+    def place_of(self, path: str) -> str:
+        """Where a (symlink-free) path really lies: two containers that see one folder answer the same."""
+        holders = [place for place in self.origins if _within(path, place)]
+        if not holders:
+            return f"{self.id}:{path}"
+        deepest = max(holders, key=len)
+        return posixpath.normpath(posixpath.join(self.origins[deepest], posixpath.relpath(path, deepest)))
 
     def hidden(self, path: str) -> bool:
         """Whether a path lies below a tmpfs, where the archive endpoint sees nothing (moby#22020)."""
@@ -154,6 +167,14 @@ def _mounts(inspect: Mapping[str, Any]) -> dict[str, str]:
             kind = str(mount.get("Type") or "")
             found[posixpath.normpath(str(mount["Destination"]))] = kind if kind in _MOUNT_TYPES else "volume"
     return found
+
+
+def _origins(inspect: Mapping[str, Any]) -> dict[str, str]:
+    return {
+        posixpath.normpath(str(mount["Destination"])): str(mount["Source"])
+        for mount in inspect.get("Mounts") or ()
+        if isinstance(mount, Mapping) and mount.get("Destination") and mount.get("Source")
+    }
 
 
 def _within(path: str, place: str) -> bool:

@@ -36,12 +36,16 @@ Probe = Callable[[str, bytes], Awaitable[PathInfo | None]]
 
 @dataclass(frozen=True, slots=True)
 class Roots:
-    """Output folders that are there, the mount type of each, and the kind that they gave away ("" if none)."""
+    """Output folders that are there, the mount type of each, and the kind that they gave away ("" if none).
+
+    `places` say where each really lies, the same for every container that sees it.
+    """
 
     paths: tuple[bytes, ...]
     mounts: tuple[str, ...]
     kind: str = ""
     warnings: tuple[str, ...] = ()
+    places: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +124,8 @@ class _Look:
                 warnings.append(f"container {self._container.name}: root {path} lies in root {outer} — pulled once")
         ordered = [path for path in paths if path in kept]
         mounts = tuple(self._container.mount_of(kept[path]) for path in ordered)
-        return Roots(tuple(path.encode() for path in ordered), mounts, kind, tuple(warnings))
+        places = tuple(self._container.place_of(kept[path]) for path in ordered)
+        return Roots(tuple(path.encode() for path in ordered), mounts, kind, tuple(warnings), places)
 
 
 def _guesses(container: Container, kind: str) -> Iterator[_Guess]:
