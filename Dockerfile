@@ -27,7 +27,9 @@ LABEL org.opencontainers.image.title="forge-media-sync" \
       org.opencontainers.image.version="${VERSION}"
 COPY --from=build /opt/media-sync /opt/media-sync
 # Started as root, the program gives itself to PUID and PGID before it does anything; `--user` works as well.
-# There is no /library and no /state in here on purpose: what is not mounted would be lost with the container.
+# There is no /library in here on purpose: what is not mounted would be lost with the container, so it is refused. A
+# /state that is not mounted is only forgotten: the next run looks at everything again.
+RUN mkdir -m 1777 /state
 ENV PATH=/opt/media-sync/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
     HOME=/tmp \
     PYTHONUNBUFFERED=1 \

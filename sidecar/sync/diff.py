@@ -63,9 +63,9 @@ def decide(scan: Scan, known: dict[bytes, Known], waiting: dict[bytes, Waiting],
             )
             continue
         _settle(result, stat, waiting.get(stat.path), scan.now_ns, settling)
-    unseen = tuple(p.path for p in scan.problems)
+    unlisted = frozenset(p.path for p in scan.problems)
     result.vanished = [
-        record.file_id for path, record in known.items() if path not in seen and not _hidden_by(path, unseen)
+        record.file_id for path, record in known.items() if path not in seen and not _hidden_by(path, unlisted)
     ]
     return result
 
@@ -152,6 +152,15 @@ def _settle(result: Decision, stat: FileStat, before: Waiting | None, now_ns: in
     result.waiting[stat.path] = Waiting(stat.size, stat.mtime_ns, stat.inode, since, fetched, "not fetched yet")
 
 
-def _hidden_by(path: bytes, unlisted: tuple[bytes, ...]) -> bool:
-    """Whether a name may be absent only because its folder could not be listed."""
-    return any(where in (b"", path) or path.startswith(where + b"/") for where in unlisted)
+def _hidden_by(path: bytes, unlisted: frozenset[bytes]) -> bool:
+    """Whether a name may be absent only because its folder, or one above it, could not be listed."""
+    if not unlisted:
+        return False
+    if b"" in unlisted or path in unlisted:
+        return True
+    at = path.find(b"/")
+    while at >= 0:
+        if path[:at] in unlisted:
+            return True
+        at = path.find(b"/", at + 1)
+    return False
