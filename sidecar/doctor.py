@@ -12,6 +12,7 @@ from sidecar.errors import ConfigError, MediaSyncError
 from sidecar.library import read_marker
 from sidecar.manifest import Manifest
 from sidecar.models import NS, Check, LeftOut, Source, Verdict, shown
+from sidecar.mounts import goes_with_container
 from sidecar.transports import open_providers
 from sidecar.transports.base import SourceProvider
 
@@ -100,6 +101,9 @@ def _folder(name: str, path: Path) -> Check:
         return Check(name, Verdict.FAIL, f"{where} is not a folder", "choose another folder")
     if not os.access(where, os.W_OK | os.X_OK) or os.statvfs(where).f_flag & os.ST_RDONLY:
         return Check(name, Verdict.FAIL, f"{path} cannot be written", "mount it read-write, or set PUID and PGID")
+    if goes_with_container(str(path)):
+        return Check(name, Verdict.FAIL, f"{path} is not mounted: it would be lost with this container",
+                     f"add -v /your/folder:{path}, or a volume")  # fmt: skip
     stat = os.statvfs(where)
     free = stat.f_bavail * stat.f_frsize
     detail = f"{path}{'' if where == path else ' will be made'}, {free / 1e9:.1f} GB free"

@@ -20,6 +20,7 @@ from sidecar.library import Library
 from sidecar.locks import LOCK, is_locked, take_lock
 from sidecar.manifest import Manifest
 from sidecar.models import NS
+from sidecar.mounts import goes_with_container, require_mounted
 from sidecar.orchestrator import JobReport, SyncOrchestrator
 from sidecar.progress import ProgressManager, View
 from sidecar.transports import open_providers
@@ -60,6 +61,11 @@ async def open_workspace(loaded: Loaded, env: Mapping[str, str], *, looking: boo
             library = Library.look(settings.library, expect=manifest.library_id())
             stack.callback(library.close)
         else:
+            require_mounted(settings.library)
+            if goes_with_container(str(settings.state)):
+                logger.warning(
+                    "state {} is not mounted: what is recorded there goes with this container", settings.state
+                )
             manifest = Manifest.open(settings.state)
             stack.callback(manifest.close)
             stack.callback(take_lock(settings.state / LOCK, f"state {settings.state}"))
@@ -88,7 +94,8 @@ async def serve(
     `view` makes the view of one pass, `next_pass` is told that one begins. Raises Locked and LibraryUnsafe at the
     start, ManifestDamaged at any time: a manifest that lies must not go on deciding.
     """
-    every_ns = loaded.settings.schedule.every or DEFAULT_EVERY_NS
+    every = loaded.settings.schedule.every
+    every_ns = DEFAULT_EVERY_NS if every is None else every
     async with open_workspace(loaded, env) as work:
         purging = "and purging what is proven and old" if work.settings.purge.enabled else "not purging"
         logger.info(

@@ -15,11 +15,11 @@ from collections.abc import Iterator
 from sidecar.errors import LibraryFull, LibraryUnsafe, NameUnusable
 from sidecar.library.names import split
 from sidecar.models import shown
+from sidecar.mounts import mount_of
 
 DIR_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ_SIZE = 1 << 20
 _WHOLE = frozenset(("ext3", "ext4", "xfs", "btrfs", "f2fs"))
-_OCTAL = re.compile(r"\\([0-7]{3})")
 _RENAME_NOREPLACE = 1
 
 
@@ -106,22 +106,7 @@ def flushes_whole(path: str) -> bool:
     Linux 5.8 (syncfs(2)). Others (network, FUSE) get an fsync for each file.
     """
     release = tuple(int(part) for part in re.findall(r"\d+", os.uname().release)[:2])
-    return release >= (5, 8) and _type_of_mount(os.path.realpath(path)) in _WHOLE
-
-
-def _type_of_mount(path: str) -> str:
-    best, kind = "", ""
-    try:
-        with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as lines:
-            for line in lines:
-                head, _, tail = line.partition(" - ")
-                point = _OCTAL.sub(lambda m: chr(int(m[1], 8)), head.split(" ")[4])
-                inside = path == point or path.startswith(point.rstrip("/") + "/")
-                if inside and len(point) >= len(best):  # of two mounts on one point the later one is seen
-                    best, kind = point, tail.split(" ")[0]
-    except OSError:
-        return ""
-    return kind
+    return release >= (5, 8) and mount_of(path).kind in _WHOLE
 
 
 def syncfs(fd: int) -> None:

@@ -119,13 +119,19 @@ def test_as_a_service_it_gives_up_root_and_stops_at_once(
     assert json_lines(service.logs().decode())
 
 
-def test_without_a_mounted_library_nothing_is_stored(
-    generator: MakeGenerator, busybox_image: str, sidecar: RunImage, finished: Finished
+@pytest.mark.parametrize("user", ["0", "1000"])
+def test_without_a_mounted_library_nothing_is_stored_and_nothing_deleted(
+    user: str, generator: MakeGenerator, busybox_image: str, sidecar: RunImage, finished: Finished
 ) -> None:
+    """As root the folder could be made, and a copy in it would even prove itself, until the container is removed."""
     made = filled(generator, busybox_image)
-    code, out, err = finished(sidecar("sync", "--source", f"pics={made.name}:/output", library=False))
+    before = made.files()
+    settings = {"PUID": user, "PGID": user, "MEDIA_SYNC_PURGE__ENABLED": "true", "MEDIA_SYNC_PURGE__OLDER_THAN": "1s"}
+    command = ("run", "--source", f"pics={made.name}:/output")
+    code, out, err = finished(sidecar(*command, library=False, environment=settings))
     assert (code, out) == (5, "")
-    assert "/library" in json_lines(err)[-1]["message"]  # type: ignore[operator]
+    assert "library /library is not mounted" in json_lines(err)[-1]["message"]  # type: ignore[operator]
+    assert made.files() == before
 
 
 def test_a_user_that_is_no_number_is_said_in_one_line(sidecar: RunImage, finished: Finished) -> None:
