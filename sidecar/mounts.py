@@ -12,6 +12,7 @@ from sidecar.errors import LibraryUnsafe
 _OCTAL = re.compile(r"\\([0-7]{3})")
 _CONTAINER_SIGNS = ("/.dockerenv", "/run/.containerenv")  # what Docker and Podman put into every container
 _IN_MEMORY = frozenset(("tmpfs", "ramfs"))
+_LAYERED = frozenset(("overlay", "aufs", "fuse.fuse-overlayfs"))  # a virtual machine may carry a sign and a real disk
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,8 @@ def in_container(signs: tuple[str, ...] = _CONTAINER_SIGNS) -> bool:
 def goes_with_container(path: str) -> bool:
     """Whether what is written to `path` is lost when this container is removed."""
     mount = mount_of(path)
-    return in_container() and (mount.point == "/" or mount.kind in _IN_MEMORY)
+    lost = mount.kind in _IN_MEMORY or (mount.point == "/" and mount.kind in _LAYERED)
+    return lost and in_container()
 
 
 def require_mounted(library: Path) -> None:

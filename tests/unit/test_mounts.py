@@ -44,12 +44,30 @@ def test_without_the_kernels_list_nothing_is_claimed() -> None:
     assert mount_of("/", "/not/there") == Mount("", "")
 
 
-def test_only_in_a_container_an_unmounted_library_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    require_mounted(tmp_path)
-    sign = tmp_path / ".dockerenv"
-    sign.touch()
-    monkeypatch.setattr(mounts.in_container, "__defaults__", ((str(sign),),))
-    if mount_of(str(tmp_path)).point != "/":
-        monkeypatch.setattr(mounts, "mount_of", lambda _path: Mount("/", "overlay"))
-    with pytest.raises(LibraryUnsafe, match="is not mounted: it would be lost"):
+@pytest.mark.parametrize(
+    ("mount", "sign", "refused"),
+    [
+        (Mount("/", "overlay"), True, True),
+        (Mount("/library", "tmpfs"), True, True),
+        (Mount("/library", "ext4"), True, False),
+        (Mount("/", "ext4"), True, False),  # a virtual machine made from an image
+        (Mount("/", "overlay"), False, False),
+    ],
+)
+def test_what_goes_with_a_container_is_refused(
+    mount: Mount, sign: bool, refused: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mounts, "mount_of", lambda _path: mount)
+    monkeypatch.setattr(mounts, "in_container", lambda: sign)
+    if refused:
+        with pytest.raises(LibraryUnsafe, match="is not mounted: it would be lost"):
+            require_mounted(tmp_path)
+    else:
         require_mounted(tmp_path)
+
+
+def test_a_container_is_known_by_its_sign(tmp_path: Path) -> None:
+    sign = tmp_path / ".dockerenv"
+    assert not mounts.in_container((str(sign),))
+    sign.touch()
+    assert mounts.in_container((str(sign),))
