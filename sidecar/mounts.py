@@ -11,7 +11,6 @@ from sidecar.errors import LibraryUnsafe
 
 _OCTAL = re.compile(r"\\([0-7]{3})")
 _CONTAINER_SIGNS = ("/.dockerenv", "/run/.containerenv")  # what Docker and Podman put into every container
-_IN_MEMORY = frozenset(("tmpfs", "ramfs"))
 _LAYERED = frozenset(("overlay", "aufs", "fuse.fuse-overlayfs"))  # a virtual machine may carry a sign and a real disk
 
 
@@ -48,8 +47,7 @@ def in_container(signs: tuple[str, ...] = _CONTAINER_SIGNS) -> bool:
 def goes_with_container(path: str) -> bool:
     """Whether what is written to `path` is lost when this container is removed."""
     mount = mount_of(path)
-    lost = mount.kind in _IN_MEMORY or (mount.point == "/" and mount.kind in _LAYERED)
-    return lost and in_container()
+    return mount.point == "/" and mount.kind in _LAYERED and in_container()
 
 
 def require_mounted(library: Path) -> None:
