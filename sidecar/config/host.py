@@ -82,7 +82,7 @@ def _checked(url: str, where: str) -> str:
 def _tls_from_env(url: str, env: Mapping[str, str], config_dir: Path | None) -> Tls | None:
     """DOCKER_TLS_VERIFY and DOCKER_CERT_PATH, which the docker command honours with --host too."""
     verify, folder = bool(env.get("DOCKER_TLS_VERIFY")), env.get("DOCKER_CERT_PATH", "")
-    if url.startswith(("unix:", "ssh:", "http:")) or not (verify or folder):
+    if url.startswith(("unix:", "http:")) or not (verify or folder):
         return None
     return _tls_in(Path(folder) if folder else config_dir, verify=verify, where="DOCKER_CERT_PATH")
 

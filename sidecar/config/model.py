@@ -25,7 +25,9 @@ TYPES = ("images", "video", "audio", "companions")
 TARGETS = ("container", "service", "label")  # a source names what it stands for by exactly one of these
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 _CONTAINER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
-_HOST_HINT = "write it like unix:///var/run/docker.sock, tcp://host:2376 or ssh://user@host"
+_HOST_HINT = "write it like unix:///var/run/docker.sock or tcp://host:2376"
+_SSH_HINT = "forward its socket, `ssh -NL ./far.sock:/var/run/docker.sock user@host`, and name it as unix:///…/far.sock"
+_NO_SCHEME = re.compile(r"[A-Za-z0-9_.@-]+(:[0-9]{1,5})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +74,10 @@ def _container(value: object) -> str:
 
 
 def engine_url(value: object) -> str:
-    """The address of an engine: unix, tcp, http, https or ssh."""
+    """The address of an engine: unix, tcp, http or https."""
     text = units.parse_text(value)
+    if _NO_SCHEME.fullmatch(text):  # no login can be in it, so it need not be masked
+        raise Wrong(f"{quoted(text)} is not an engine's address", _HOST_HINT)
     try:
         parts = urlsplit(text)
         host, _ = parts.hostname, parts.port
@@ -81,8 +85,10 @@ def engine_url(value: object) -> str:
         raise Wrong(f"{quoted(redacted(text))} is not an engine's address", _HOST_HINT) from None
     if text.startswith("/"):
         raise Wrong(f"{quoted(text)} is a path, not an engine's address", f"write unix://{text}")
+    if parts.scheme == "ssh":
+        raise Wrong(f"{quoted(redacted(text))}: an engine cannot be reached over ssh yet", _SSH_HINT)
     named = parts.path.startswith("/") if parts.scheme == "unix" else host
-    if parts.scheme not in ("unix", "tcp", "http", "https", "ssh") or not named:
+    if parts.scheme not in ("unix", "tcp", "http", "https") or not named:
         raise Wrong(f"{quoted(redacted(text))} is not an engine's address", _HOST_HINT)
     return text
 
@@ -108,12 +114,25 @@ def globs(value: object) -> tuple[str, ...]:
     return found
 
 
+def _pause(value: object) -> int:
+    """A length of time between passes; less than a second would be no pause."""
+    ns = units.parse_duration(value)
+    if ns < NS:
+        raise Wrong(f"{quoted(value)} is shorter than 1s", "write it like 30s, 1m or 1h")
+    return ns
+
+
 _optional_duration = units.optional(units.parse_duration)
 
 Duration = Annotated[int, BeforeValidator(units.parse_duration), Shown(units.format_duration)]
 MaybeDuration = Annotated[
     int | None,
     BeforeValidator(_optional_duration),
+    Shown(lambda ns: "" if ns is None else units.format_duration(ns)),
+]
+MaybePause = Annotated[
+    int | None,
+    BeforeValidator(units.optional(_pause)),
     Shown(lambda ns: "" if ns is None else units.format_duration(ns)),
 ]
 Size = Annotated[int, BeforeValidator(units.parse_size), Shown(units.format_size)]
@@ -195,7 +214,7 @@ class DockerSettings(Section):
 class ScheduleSettings(Section):
     """When `serve` works."""
 
-    every: MaybeDuration = Field(None, description="How long `serve` waits from one pass to the next, like 30s.")
+    every: MaybePause = Field(None, description="From one pass of `serve` to the next, at least 1s; unset is 1m.")
 
 
 class SourceSettings(Section):

@@ -185,6 +185,9 @@ def test_a_variable_that_is_no_setting(cli: Program) -> None:
         (["purge", "--older-than", "yesterday"], ["purge.older_than", '"yesterday"', "24h"]),
         (["purge", "--max-delete", "some"], ["purge.max_delete", '"some"', "50%"]),
         (["serve", "--every", "often"], ["schedule.every", '"often"', "24h"]),
+        (["serve", "--every", "0s"], ["schedule.every", '"0s"', "shorter than 1s"]),
+        (["sync", "--host", "foo"], ["host", '"foo"', "unix:///var/run/docker.sock"]),
+        (["sync", "--host", "ssh://me:hunter2@box"], ["host", "ssh://me:***@box", "over ssh yet", "forward"]),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )

@@ -211,6 +211,12 @@ def test_mistakes_of_all_layers_come_together(tmp_path: Path) -> None:
         ("host: /var/run/docker.sock", "write unix:///var/run/docker.sock"),
         ("host: box:2375", "write it like unix:///var/run/docker.sock"),
         ("host: ftp://me:hunter2@box", "ftp://me:***@box"),
+        ("host: foo", 'host: "foo" is not an engine\'s address'),
+        ("host: foo", "write it like unix:///var/run/docker.sock or tcp://host:2376"),
+        ("host: me:hunter2@box", 'host: "***" is not an engine\'s address'),
+        ("host: ssh://me@box", 'host: "ssh://me@box": an engine cannot be reached over ssh yet'),
+        ("schedule: {every: 0s}", 'schedule.every: "0s" is shorter than 1s'),
+        ("schedule: {every: 999ms}", "is shorter than 1s"),
         ("host: 'tcp://[::1'", "is not an engine's address"),
         ("sources: {a: {}}", "sources.a: names no container"),
         ("sources: {a: }", "sources.a: names no container"),
@@ -335,10 +341,10 @@ def test_limit_is_a_count_or_a_share(tmp_path: Path) -> None:
 
 
 def test_values_are_shown_with_their_origin_and_without_passwords(tmp_path: Path) -> None:
-    found = loaded(tmp_path, "sources: {a: {container: c, older_than: 48h}}", {"host": "ssh://me:hunter2@box"},
+    found = loaded(tmp_path, "sources: {a: {container: c, older_than: 48h}}", {"host": "tcp://me:hunter2@box"},
                    {"MEDIA_SYNC_SYNC__SETTLE": "1500ms", "MEDIA_SYNC_PURGE__MAX_DELETE": "50%"})  # fmt: skip
     shown = {line.key: (line.value, line.origin) for line in shown_values(found)}
-    assert shown["host"] == ("ssh://me:***@box", "command line")
+    assert shown["host"] == ("tcp://me:***@box", "command line")
     assert shown["sync.settle"] == ("1s500ms", "MEDIA_SYNC_SYNC__SETTLE")
     assert shown["purge.max_delete"][0] == "50%"
     assert shown["purge.older_than"] == ("24h", "default")

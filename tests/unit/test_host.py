@@ -33,10 +33,10 @@ def docker_context(home: Path, name: str, endpoint: dict[str, Any], *, current: 
 
 
 def test_engine_is_found_in_the_order_of_the_docker_command(tmp_path: Path) -> None:
-    docker_context(tmp_path, "remote", {"Host": "ssh://me@box"})
+    docker_context(tmp_path, "remote", {"Host": "tcp://box:2375"})
     docker_context(tmp_path, "other", {"Host": "tcp://other:2375"}, current=False)
     env = {"HOME": str(tmp_path)}
-    assert resolve_host(Settings(), env).url == "ssh://me@box"
+    assert resolve_host(Settings(), env).url == "tcp://box:2375"
     env["DOCKER_CONTEXT"] = "other"
     assert resolve_host(Settings(), env).url == "tcp://other:2375"
     env["DOCKER_HOST"] = "tcp://env:2375"
@@ -82,7 +82,8 @@ def test_sockets_are_tried_in_order_and_the_first_is_named_where_none_is(tmp_pat
         ("{", {}, "config.json: is not JSON"),
         ('{"currentContext": "gone"}', {}, 'docker context "gone", named by'),
         ("{}", {"DOCKER_CONTEXT": "gone"}, "named by DOCKER_CONTEXT, does not exist"),
-        ("{}", {"DOCKER_HOST": "nonsense"}, "DOCKER_HOST: "),
+        ("{}", {"DOCKER_HOST": "nonsense"}, 'DOCKER_HOST: "nonsense" is not'),
+        ("{}", {"DOCKER_HOST": "ssh://me:hunter2@box"}, 'DOCKER_HOST: "ssh://me:***@box": an engine cannot be reached'),
     ],
 )
 def test_what_cannot_be_followed_is_said(tmp_path: Path, config: str, env: dict[str, str], expected: str) -> None:
@@ -92,6 +93,12 @@ def test_what_cannot_be_followed_is_said(tmp_path: Path, config: str, env: dict[
         resolve_host(Settings(), {"HOME": str(tmp_path), **env})
     assert expected in str(caught.value)
     assert caught.value.hint
+
+
+def test_context_over_ssh_is_refused_by_name(tmp_path: Path) -> None:
+    docker_context(tmp_path, "far", {"Host": "ssh://me@box"})
+    with pytest.raises(ConfigError, match='docker context "far": "ssh://me@box": an engine cannot be reached over ssh'):
+        resolve_host(Settings(), {"HOME": str(tmp_path)})
 
 
 def test_context_without_docker_endpoint(tmp_path: Path) -> None:
