@@ -69,6 +69,7 @@ class OpenPurge:
     private: bytes
     uid: int
     gid: int
+    generation_id: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,10 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class JobRow:
-    """One past or running job. `ok` is None while it runs, and for ever when it was killed."""
+    """One past or running job. `ok` is None while it runs, and for ever when it was killed.
+
+    `number` grows from one job to the next.
+    """
 
     id: str
     action: str
@@ -98,6 +102,7 @@ class JobRow:
     ended_ns: int | None
     ok: bool | None
     report: str | None
+    number: int = 0
 
 
 @dataclass(frozen=True, slots=True)

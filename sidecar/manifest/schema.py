@@ -57,17 +57,43 @@ _MIGRATIONS = (
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX jobs_started ON jobs (started_ns);
     """,
+    # jobs are numbered as they begin, because a clock that went back would put new ones behind old ones
+    """
+    ALTER TABLE jobs RENAME TO jobs_by_time;
+    CREATE TABLE jobs (
+        number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, action TEXT NOT NULL, cause TEXT NOT NULL,
+        started_ns INTEGER NOT NULL, ended_ns INTEGER, ok INTEGER, report TEXT
+    ) STRICT;
+    INSERT INTO jobs (id, action, cause, started_ns, ended_ns, ok, report)
+        SELECT id, action, cause, started_ns, ended_ns, ok, report FROM jobs_by_time ORDER BY started_ns;
+    DROP TABLE jobs_by_time;
+    """,
 )
 
 VERSION = len(_MIGRATIONS)
 
 
+def version_of(connection: sqlite3.Connection) -> int:
+    """The number of the last migration that the file has seen."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    return int(version)
+
+
 def migrate(connection: sqlite3.Connection) -> None:
     """Bring the schema up to date. Raises ManifestDamaged when it is from a newer program."""
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if version > VERSION:
+    if (version := version_of(connection)) > VERSION:
         raise ManifestDamaged(f"the manifest has schema {version}, this program knows {VERSION}",
                               hint="use the newer media-sync again")  # fmt: skip
-    for number, script in enumerate(_MIGRATIONS[version:], version + 1):
-        # executescript commits what is open before it starts, so the transaction is part of the script
-        connection.executescript(f"BEGIN IMMEDIATE;\n{script}\nPRAGMA user_version = {number};\nCOMMIT;")
+    while version_of(connection) < VERSION:
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            version = version_of(connection)  # asked again: another process may have been faster
+            if version < VERSION:
+                # executescript would end the transaction before it starts; no statement holds a semicolon of its own
+                for statement in _MIGRATIONS[version].split(";"):
+                    connection.execute(statement)
+                connection.execute(f"PRAGMA user_version = {version + 1}")
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise
+        connection.execute("COMMIT")

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from sidecar.errors import LibraryFull, LibraryUnsafe, ManifestDamaged
+from sidecar.manifest.opening import open_to_look, open_to_write, translated
 from sidecar.manifest.rows import Item, JobRow, Known, NewFile, OpenPurge, SourceKey, SourceTotals, Waiting
 from sidecar.manifest.schema import migrate
 from sidecar.models import FileStat, PurgeOutcome, Source
 
-FILE_NAME = "manifest.sqlite3"
 JOBS_KEPT = 1000
 _STATE_AFTER = {PurgeOutcome.PURGED: "purged", PurgeOutcome.GONE: "vanished", PurgeOutcome.CHANGED: "replaced"}
 
@@ -32,43 +30,19 @@ class Manifest:
     def open(cls, state: Path) -> Manifest:
         """Open or create `state/manifest.sqlite3`.
 
-        Raises LibraryUnsafe when the folder cannot be written, ManifestDamaged when the file is not a sound manifest.
+        Raises LibraryUnsafe when the folder cannot be written, LibraryFull when there is no space, ManifestDamaged when
+        the file is not a sound manifest. Every method raises these, too.
         """
-        path = state / FILE_NAME
-        try:
-            os.makedirs(state, exist_ok=True)
-            fresh = not path.exists()
-            db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
-        except (OSError, sqlite3.OperationalError) as error:
-            raise LibraryUnsafe(f"state {state} cannot be used: {error}",
-                                hint="choose a folder that can be written") from error  # fmt: skip
-        try:
-            db.execute("PRAGMA journal_mode = WAL")
-            db.execute("PRAGMA synchronous = FULL")
-            db.execute("PRAGMA foreign_keys = ON")
-            if not fresh:
-                _check(db)
-            migrate(db)
-        except sqlite3.OperationalError as error:
-            db.close()
-            raise LibraryUnsafe(f"state {state} cannot be written: {error}",
-                                hint="check owner, permissions and free space") from error  # fmt: skip
-        except sqlite3.DatabaseError as error:
-            db.close()
-            raise ManifestDamaged(f"the manifest {path} is damaged: {error}",
-                                  hint="keep that file, restore a copy of it or start with a new --state "
-                                       "folder") from error  # fmt: skip
-        except ManifestDamaged:
-            db.close()
-            raise
-        if fresh:
-            fsync_folder(state)
-        return cls(db)
+        return cls(open_to_write(state))
 
     @classmethod
     def open_existing(cls, state: Path) -> Manifest | None:
-        """Open for looking only; None when nothing was ever stored with this state folder."""
-        return cls.open(state) if (state / FILE_NAME).exists() else None
+        """Open for looking only, also where nothing can be written; None when nothing was ever stored with it.
+
+        Raises as `open` does.
+        """
+        db = open_to_look(state)
+        return None if db is None else cls(db)
 
     @classmethod
     def empty(cls) -> Manifest:
@@ -84,28 +58,18 @@ class Manifest:
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._mutex:
+        with self._mutex, translated("the state folder"):
+            self._db.execute("BEGIN IMMEDIATE")
             try:
-                self._db.execute("BEGIN IMMEDIATE")
-                try:
-                    yield self._db
-                except BaseException:
-                    self._db.execute("ROLLBACK")
-                    raise
+                yield self._db
                 self._db.execute("COMMIT")
-            except sqlite3.OperationalError as error:
-                if "full" in str(error):
-                    raise LibraryFull("the state folder is full", hint="free space there") from error
-                raise LibraryUnsafe(
-                    f"the manifest cannot be written: {error}", hint="check the state folder"
-                ) from error
-            except sqlite3.IntegrityError:
+            except BaseException:
+                if self._db.in_transaction:  # SQLite itself takes back what a full disk or a damaged page stopped
+                    self._db.execute("ROLLBACK")
                 raise
-            except sqlite3.DatabaseError as error:
-                raise ManifestDamaged(f"the manifest is damaged: {error}", hint="keep it and restore a copy") from error
 
     def _read(self, sql: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
-        with self._mutex:
+        with self._mutex, translated("the state folder"):
             return self._db.execute(sql, values).fetchall()
 
     # -- library and sources ----------------------------------------------------------------------------------------
@@ -277,16 +241,16 @@ class Manifest:
                            ((now_ns, file_id) for file_id in file_ids))  # fmt: skip
 
     def open_purges(self, key: SourceKey, root: bytes) -> list[OpenPurge]:
-        """Intents without an outcome, of this source's present generation."""
+        """Intents without an outcome, also of earlier generations, which may have left files on a volume."""
         rows = self._read(
-            "SELECT p.id, p.file_id, f.path, p.private, p.uid, p.gid FROM purges p JOIN files f ON f.id = p.file_id "
-            "WHERE p.outcome IS NULL AND f.source_id = ? AND f.root = ?",
+            "SELECT p.id, p.file_id, f.path, p.private, p.uid, p.gid, p.generation_id "
+            "FROM purges p JOIN files f ON f.id = p.file_id WHERE p.outcome IS NULL AND f.source_id = ? AND f.root = ?",
             (key.source_id, root),
         )
         return [OpenPurge(*r) for r in rows]
 
     def settle(self, outcomes: Sequence[tuple[OpenPurge, str]], now_ns: int) -> None:
-        """Close interrupted intents. `absent` means that the original went: the run died before it could say so."""
+        """Close interrupted intents. `purged` says that the original went: the run died before it could say so."""
         with self._transaction() as db:
             for intent, outcome in outcomes:
                 db.execute(
@@ -308,7 +272,7 @@ class Manifest:
                 "INSERT INTO jobs (id, action, cause, started_ns) VALUES (?, ?, ?, ?)", (job, action, cause, now_ns)
             )
             db.execute(
-                "DELETE FROM jobs WHERE id IN (SELECT id FROM jobs ORDER BY started_ns DESC LIMIT -1 OFFSET ?)",
+                "DELETE FROM jobs WHERE id IN (SELECT id FROM jobs ORDER BY number DESC LIMIT -1 OFFSET ?)",
                 (JOBS_KEPT,),
             )
 
@@ -318,12 +282,12 @@ class Manifest:
             db.execute("UPDATE jobs SET ended_ns = ?, ok = ?, report = ? WHERE id = ?", (now_ns, ok, report, job))
 
     def jobs(self, limit: int = 20) -> list[JobRow]:
-        """The newest jobs first."""
+        """The newest jobs first, in the order in which they began whatever the clock said."""
         rows = self._read(
-            "SELECT id, action, cause, started_ns, ended_ns, ok, report FROM jobs ORDER BY started_ns DESC LIMIT ?",
+            "SELECT id, action, cause, started_ns, ended_ns, ok, report, number FROM jobs ORDER BY number DESC LIMIT ?",
             (limit,),
         )
-        return [JobRow(r[0], r[1], r[2], r[3], r[4], None if r[5] is None else bool(r[5]), r[6]) for r in rows]
+        return [JobRow(r[0], r[1], r[2], r[3], r[4], None if r[5] is None else bool(r[5]), r[6], r[7]) for r in rows]
 
     def totals(self) -> list[SourceTotals]:
         """Per source: files by state and bytes whose copies are kept, by name."""
@@ -349,18 +313,3 @@ class Manifest:
             (json.dumps(list(sources)), before, limit),
         )
         return [Item(*r) for r in rows]
-
-
-def _check(db: sqlite3.Connection) -> None:
-    (verdict,) = db.execute("PRAGMA quick_check(1)").fetchone()
-    if verdict != "ok":
-        raise sqlite3.DatabaseError(verdict)
-
-
-def fsync_folder(folder: Path) -> None:
-    """Make a new name in a folder durable."""
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

@@ -12,8 +12,9 @@ import pytest
 
 from sidecar.errors import LibraryUnsafe, ManifestDamaged
 from sidecar.manifest import Manifest, NewFile, SourceKey, Waiting
+from sidecar.manifest.opening import FILE_NAME
 from sidecar.manifest.schema import VERSION
-from sidecar.manifest.store import FILE_NAME, JOBS_KEPT
+from sidecar.manifest.store import JOBS_KEPT
 from sidecar.models import FileStat, PurgeOutcome, Source
 
 ROOT = b"/output"

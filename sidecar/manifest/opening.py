@@ -1,0 +1,123 @@
+"""Opens the manifest's file, and turns what SQLite raises into this program's errors."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote_from_bytes
+
+from sidecar.errors import LibraryFull, LibraryUnsafe, ManifestDamaged, MediaSyncError
+from sidecar.manifest.schema import VERSION, migrate, version_of
+
+FILE_NAME = "manifest.sqlite3"
+_PATIENCE = 10  # seconds that one connection waits for another's transaction
+_BROKEN = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)  # the last: a table is not there
+
+
+@contextlib.contextmanager
+def translated(where: str) -> Iterator[None]:
+    """Raise ManifestDamaged, LibraryFull or LibraryUnsafe for what SQLite says; `where` names the manifest or state.
+
+    What only a mistake of this program can cause (a constraint, a closed connection) stays what it is.
+    """
+    try:
+        yield
+    except (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.DataError, sqlite3.NotSupportedError):
+        raise
+    except sqlite3.DatabaseError as error:
+        raise _ours(where, error) from error
+
+
+def _ours(where: str, error: sqlite3.DatabaseError) -> MediaSyncError:
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF  # without one: text that is no UTF-8
+    if code in _BROKEN:
+        return ManifestDamaged(f"the manifest in {where} is damaged: {error}",
+                               hint="keep that file, restore a copy of it or start with a new --state "
+                                    "folder")  # fmt: skip
+    if code == sqlite3.SQLITE_FULL:
+        return LibraryFull(f"{where} is full", hint="free space there")
+    return LibraryUnsafe(f"{where} cannot be used: {error}", hint="check owner, permissions and free space")
+
+
+def make_folder(state: Path) -> None:
+    """Make the state folder where it is missing. Raises LibraryUnsafe."""
+    try:
+        os.makedirs(state, exist_ok=True)
+    except OSError as error:
+        raise LibraryUnsafe(f"state {state} cannot be used: {error}",
+                            hint="choose a folder that can be written") from error  # fmt: skip
+
+
+def open_to_write(state: Path) -> sqlite3.Connection:
+    """The manifest's file, made or migrated where needed. Raises LibraryUnsafe, LibraryFull, ManifestDamaged."""
+    make_folder(state)
+    path = state / FILE_NAME
+    fresh = not os.path.exists(path)
+    with translated(f"state {state}"), contextlib.ExitStack() as undo:
+        db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=_PATIENCE)
+        undo.callback(db.close)
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = FULL")
+        db.execute("PRAGMA foreign_keys = ON")
+        if not fresh:
+            _check(db)
+        migrate(db)
+        undo.pop_all()
+    if fresh:
+        fsync_folder(state)
+    return db
+
+
+def open_to_look(state: Path) -> sqlite3.Connection | None:
+    """The manifest's file, also where it cannot be written; None where there is none. Raises as `open_to_write`."""
+    path = state / FILE_NAME
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise LibraryUnsafe(f"state {state} cannot be used: {error}", hint="check owner and permissions") from error
+    if os.access(state, os.W_OK | os.X_OK) and os.access(path, os.W_OK):
+        return open_to_write(state)
+    with translated(f"state {state}"), contextlib.ExitStack() as undo:
+        db = _read_only(path)
+        undo.callback(db.close)
+        _check(db)
+        if version_of(db) < VERSION:  # an older program's, which cannot be migrated where it lies
+            copy = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+            db.backup(copy)
+            undo.callback(copy.close)
+            migrate(copy)
+            undo.pop_all()
+            db.close()
+            return copy
+        migrate(db)
+        undo.pop_all()
+    return db
+
+
+def _read_only(path: Path) -> sqlite3.Connection:
+    """Beside a writer its log is read, too; without one SQLite has to be told that nobody will write one."""
+    uri = f"file:{quote_from_bytes(os.fsencode(path.absolute()))}?mode=ro"
+    log, shared = Path(f"{path}-wal"), Path(f"{path}-shm")
+    if not shared.exists() and not (log.exists() and log.stat().st_size):
+        uri += "&immutable=1"
+    return sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=_PATIENCE)
+
+
+def _check(db: sqlite3.Connection) -> None:
+    (verdict,) = db.execute("PRAGMA quick_check(1)").fetchone()
+    if verdict != "ok":
+        raise sqlite3.DatabaseError(verdict)
+
+
+def fsync_folder(folder: Path) -> None:
+    """Make a new name in a folder durable."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
