@@ -8,88 +8,30 @@ import errno
 import hashlib
 import os
 import re
-import threading
-from collections import OrderedDict
 from collections.abc import Iterator
 
-from sidecar.errors import LibraryFull, LibraryUnsafe, NameUnusable
-from sidecar.library.names import split
+from sidecar.errors import LibraryFull, LibraryUnsafe, MediaSyncError, NameUnusable
 from sidecar.models import shown
 from sidecar.mounts import mount_of
 
-DIR_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ_SIZE = 1 << 20
 _WHOLE = frozenset(("ext3", "ext4", "xfs", "btrfs", "f2fs"))
 _RENAME_NOREPLACE = 1
 
 
-class Folders:
-    """Open folders below the library, opened part by part without following links; knows which need a flush.
+OUT_OF_FILES = (errno.EMFILE, errno.ENFILE)
 
-    Safe to use from several threads: a descriptor is good while its `at` block lasts. Those of sources (folders
-    directly below the library) stay open until `close`.
-    """
 
-    LIMIT = 64
+class FolderGone(MediaSyncError):
+    """A folder of the library was moved or deleted while it was written to. Nothing of the group was recorded."""
 
-    def __init__(self, root_fd: int) -> None:
-        self._root_fd = root_fd
-        self._open: OrderedDict[bytes, int] = OrderedDict()
-        self._dirty: set[bytes] = set()
-        self._lock = threading.RLock()
+    transient = True
 
-    @contextlib.contextmanager
-    def at(self, path: bytes, *, create: bool) -> Iterator[int]:
-        """A descriptor of the folder. Raises OSError, FileNotFoundError where it is not there and not to be made."""
-        with self._lock:
-            yield self._get(path, create=create)
-            self._trim()
 
-    def dirty(self, path: bytes) -> None:
-        """This folder gained a name."""
-        with self._lock:
-            self._dirty.add(path)
+class TooManyOpen(MediaSyncError):
+    """No file can be opened, for too many are. Nothing is wrong with the disk."""
 
-    def flush(self) -> None:
-        """Names on stable storage: every folder that gained one since the last call."""
-        with self._lock:
-            for path in sorted(self._dirty):
-                os.fsync(self._get(path, create=False))
-            self._dirty.clear()
-
-    def close(self) -> None:
-        """Close them all."""
-        with self._lock:
-            for fd in self._open.values():
-                os.close(fd)
-            self._open.clear()
-
-    def _get(self, path: bytes, *, create: bool) -> int:
-        if path == b"":
-            return self._root_fd
-        cached = self._open.get(path)
-        if cached is not None:
-            self._open.move_to_end(path)
-            return cached
-        head, name = split(path)
-        parent = self._get(head, create=create)
-        try:
-            fd = os.open(name, DIR_FLAGS, dir_fd=parent)
-        except FileNotFoundError:
-            if not create:
-                raise
-            with contextlib.suppress(FileExistsError):
-                os.mkdir(name, 0o777, dir_fd=parent)
-            self._dirty.add(head)
-            fd = os.open(name, DIR_FLAGS, dir_fd=parent)
-        self._open[path] = fd
-        return fd
-
-    def _trim(self) -> None:
-        spare = len(self._open) - self.LIMIT
-        if spare > 0:
-            for path in [path for path in self._open if b"/" in path][:spare]:
-                os.close(self._open.pop(path))
+    transient = True
 
 
 def digest_of(fd: int) -> bytes:
@@ -141,4 +83,18 @@ def translated(what: str) -> Iterator[None]:
             raise NameUnusable(
                 f"the name cannot be used in {what}: {why(error)}", hint="rename what is there"
             ) from error
+        if error.errno in OUT_OF_FILES:
+            raise too_many_open(what) from error
+        if error.errno in (errno.ENOENT, errno.ESTALE):
+            raise folder_gone(what) from error
         raise LibraryUnsafe(f"{what} cannot be written: {why(error)}", hint="check the disk") from error
+
+
+def too_many_open(what: str) -> TooManyOpen:
+    return TooManyOpen(f"{what}: too many open files",
+                       hint="raise the limit: ulimit -n, or --ulimit nofile= of the container")  # fmt: skip
+
+
+def folder_gone(what: str) -> FolderGone:
+    return FolderGone(f"a folder of {what} was moved or deleted while it was written to",
+                      hint="nothing of it was recorded; the next pass pulls it again")  # fmt: skip

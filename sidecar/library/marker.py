@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
@@ -9,7 +10,7 @@ import uuid
 from pathlib import Path
 
 from sidecar.errors import LibraryUnsafe
-from sidecar.library.disk import why
+from sidecar.library.disk import rename_noreplace, why
 from sidecar.library.names import TEMPORARY
 
 OWN_FOLDER = ".media-sync"
@@ -62,14 +63,60 @@ def _make_marker(root: Path) -> str:
     return library_id
 
 
-def check_writable(root: Path, root_fd: int) -> None:
-    """Raise LibraryUnsafe unless a file can be made in the library."""
+def check_writable(root: Path, root_fd: int) -> bool:
+    """Whether files can be written without a name and be named later; if not, they get a temporary name first.
+
+    Raises LibraryUnsafe unless a file can be made in the library and be given a name that never replaces another.
+    """
     name = TEMPORARY + b"probe-" + secrets.token_hex(4).encode()
+    if _unnamed(root_fd, name):
+        return True
+    named = name + b"-named"
     try:
         os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600, dir_fd=root_fd))
-        os.unlink(name, dir_fd=root_fd)
+        try:
+            able = _linked(root_fd, name, named) or _renamed(root_fd, name, named)
+        finally:
+            for left in (name, named):
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(left, dir_fd=root_fd)
     except OSError as error:
         raise not_writable(root, error) from error
+    if not able:
+        raise LibraryUnsafe(f"library {root}: its file system has neither hard links nor renames that never replace",
+                            hint="keep the library on another one, such as ext4, XFS or Btrfs")  # fmt: skip
+    return False
+
+
+def _unnamed(root_fd: int, name: bytes) -> bool:
+    try:
+        fd = os.open(b".", os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600, dir_fd=root_fd)
+    except OSError:  # if more than this is wrong, the named file will show it
+        return False
+    try:
+        os.link(f"/proc/self/fd/{fd}", name, dst_dir_fd=root_fd, follow_symlinks=True)
+        os.unlink(name, dir_fd=root_fd)
+    except OSError:
+        return False
+    finally:
+        os.close(fd)
+    return True
+
+
+def _linked(root_fd: int, name: bytes, named: bytes) -> bool:
+    try:
+        os.link(name, named, src_dir_fd=root_fd, dst_dir_fd=root_fd)
+    except OSError:
+        return False
+    return True
+
+
+def _renamed(root_fd: int, name: bytes, named: bytes) -> bool:
+    try:
+        rename_noreplace(root_fd, name, root_fd, named)
+    except OSError:
+        return False
+    return True
 
 
 def not_writable(root: Path, error: OSError) -> LibraryUnsafe:

@@ -2,7 +2,7 @@
 
 A file is staged without a name, flushed, and only then linked to its name; a crash at any instant leaves whole files
 or nothing. An existing name is never replaced. Folders are opened part by part without following links, so nothing
-that a source says can lead a write outside the source's folder.
+that a source says can lead a write outside the source's folder; a folder that was moved away is not written to again.
 """
 
 from __future__ import annotations
@@ -11,17 +11,29 @@ import contextlib
 import errno
 import os
 import secrets
+import stat
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from sidecar.errors import LibraryUnsafe, NameUnusable
-from sidecar.library.disk import DIR_FLAGS, Folders, digest_of, flushes_whole, rename_noreplace, syncfs, translated, why
+from sidecar.library.disk import (
+    OUT_OF_FILES,
+    digest_of,
+    flushes_whole,
+    folder_gone,
+    rename_noreplace,
+    syncfs,
+    too_many_open,
+    translated,
+    why,
+)
+from sidecar.library.folders import DIR_FLAGS, Folder, Folders, reached
 from sidecar.library.marker import OWN_FOLDER, bind_marker, check_writable, not_writable, read_marker
 from sidecar.library.names import TEMPORARY, candidates, split
 from sidecar.locks import take_lock
-from sidecar.models import shown
+from sidecar.models import INODE_BITS, shown
 
 MANY = 24  # files of a group from which on one flush of the whole file system is the cheaper one
 
@@ -37,11 +49,10 @@ class Placed:
 class Staged:
     """Bytes on their way in: an open file without a name (or with a temporary one where the file system needs it)."""
 
-    def __init__(self, fd: int, folder: int, name: bytes | None, where: str) -> None:
+    def __init__(self, fd: int, where: str, temporary: tuple[Folder, bytes] | None = None) -> None:
         self._fd = fd
         self._where = where
-        self.folder = folder
-        self._name = name
+        self._temporary = temporary
         self.size = 0
 
     def write(self, data: bytes | memoryview) -> None:
@@ -54,7 +65,7 @@ class Staged:
 
     def stamp(self, mtime_ns: int) -> None:
         """Give the copy the original's mtime, ns since the epoch."""
-        with contextlib.suppress(OSError):  # a mtime that this file system cannot hold is no reason to lose the bytes
+        with contextlib.suppress(OSError, OverflowError):  # a mtime that cannot be held is no reason to lose the bytes
             os.utime(self._fd, ns=(mtime_ns, mtime_ns))
 
     def flush(self) -> None:
@@ -62,29 +73,38 @@ class Staged:
         with translated(self._where):
             os.fsync(self._fd)
 
+    def flush_all(self) -> None:
+        """Everything on its file system on stable storage."""
+        with translated(self._where):
+            syncfs(self._fd)
+
     def link_to(self, folder: int, name: bytes) -> None:
         """Give it its name, never replacing. Raises FileExistsError."""
-        if self._name is None:
+        if self._temporary is None:
             os.link(f"/proc/self/fd/{self._fd}", name, dst_dir_fd=folder, follow_symlinks=True)
             return
+        own, temporary = self._temporary
         try:
-            os.link(self._name, name, src_dir_fd=self.folder, dst_dir_fd=folder)
+            os.link(temporary, name, src_dir_fd=own.fd, dst_dir_fd=folder)
         except FileExistsError:
             raise
         except OSError as error:
             if error.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK):
                 raise
-            rename_noreplace(self.folder, self._name, folder, name)
-            self._name = None
+            rename_noreplace(own.fd, temporary, folder, name)
 
     def close(self) -> None:
         """Forget it; bytes that got no name are gone. Idempotent."""
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
-            if self._name is not None:
-                with contextlib.suppress(FileNotFoundError):
-                    os.unlink(self._name, dir_fd=self.folder)
+            if self._temporary is not None:
+                folder, name = self._temporary
+                try:
+                    with contextlib.suppress(FileNotFoundError):  # renamed, or deleted with its folder
+                        os.unlink(name, dir_fd=folder.fd)
+                finally:
+                    folder.release()
 
 
 class _NoLink(Exception):
@@ -94,12 +114,13 @@ class _NoLink(Exception):
 class Library:
     """An opened and locked library. Safe to use from several threads for different files."""
 
-    def __init__(self, root: Path, root_fd: int, unlock: Callable[[], None], library_id: str) -> None:
+    def __init__(self, root: Path, root_fd: int, unlock: Callable[[], None], library_id: str, *,
+                 unnamed: bool = False) -> None:  # fmt: skip
         self.root = root
         self.id = library_id
         self._root_fd = root_fd
         self._unlock = unlock
-        self._tmpfile = True
+        self._tmpfile = unnamed
         self._whole = flushes_whole(str(root))
         self._folders = Folders(root_fd)
 
@@ -108,7 +129,8 @@ class Library:
         """Open the library at `root` for writing.
 
         `expect` is the library id that the manifest belongs to, None for a new manifest (then an unmarked folder
-        gets a marker). Raises LibraryUnsafe (not writable, marker missing or foreign) and Locked.
+        gets a marker). Raises LibraryUnsafe (not writable, a file system that cannot name files safely, marker missing
+        or foreign) and Locked.
         """
         try:
             if expect is None:
@@ -125,13 +147,13 @@ class Library:
                 bind_marker(root, expect)
             unlock = take_lock(root / OWN_FOLDER / "lock", f"library {root}")
             library_id = bind_marker(root, expect)
-            check_writable(root, root_fd)
+            unnamed = check_writable(root, root_fd)
         except BaseException:
             os.close(root_fd)
             if unlock is not None:
                 unlock()
             raise
-        return cls(root, root_fd, unlock, library_id)
+        return cls(root, root_fd, unlock, library_id, unnamed=unnamed)
 
     @classmethod
     def look(cls, root: Path, *, expect: str | None) -> Library:
@@ -153,31 +175,41 @@ class Library:
             self._unlock()
 
     def check_marker(self) -> None:
-        """Raise LibraryUnsafe unless the marker on disk still is this library's (unmounted, swapped, removed)."""
+        """Raise LibraryUnsafe unless the library that was opened still is the one at its path (unmounted, swapped)."""
         if (read_marker(self.root) or "") != self.id:
             raise LibraryUnsafe(f"library {self.root}: its marker is gone", hint="is the disk still mounted?")
+        if self._root_fd < 0:
+            return
+        try:
+            same = os.path.samestat(os.stat(self.root), os.fstat(self._root_fd))
+        except OSError:
+            same = False
+        if not same:
+            raise LibraryUnsafe(f"library {self.root}: another folder has its place since it was opened",
+                                hint="start media-sync again once the right disk is mounted")  # fmt: skip
 
     def inode_of(self, path: bytes = b"") -> tuple[int, int]:
-        """(device, inode) of a place in the library; raises FileNotFoundError."""
-        stat = os.stat(path or b".", dir_fd=self._root_fd, follow_symlinks=False)
-        return stat.st_dev, stat.st_ino
+        """(device, inode) of a place in the library, as a scan keeps them; raises OSError."""
+        found = os.stat(path or b".", dir_fd=self._root_fd, follow_symlinks=False)
+        return found.st_dev, found.st_ino & INODE_BITS
 
     # -- writing ----------------------------------------------------------------------------------------------------
 
     def stage(self, source: str) -> Staged:
         """A place for one file's bytes, without a name, on the file system of the source's folder."""
-        with translated(f"library {self.root}"), self._folders.at(source.encode(), create=True) as folder:
+        where = f"library {self.root}"
+        with translated(where), self._folders.at(source.encode(), create=True) as folder:
             if self._tmpfile:
                 try:
-                    return Staged(os.open(b".", os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o666, dir_fd=folder),
-                                  folder, None, f"library {self.root}")  # fmt: skip
+                    flags = os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC
+                    return Staged(os.open(b".", flags, 0o666, dir_fd=folder.fd), where)
                 except OSError as error:
-                    if error.errno not in (errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, errno.EINVAL):
+                    if error.errno not in (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL):
                         raise
                     self._tmpfile = False
             name = TEMPORARY + secrets.token_hex(8).encode()
             flags = os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
-            return Staged(os.open(name, flags, 0o666, dir_fd=folder), folder, name, f"library {self.root}")
+            return Staged(os.open(name, flags, 0o666, dir_fd=folder.fd), where, (folder.hold(), name))
 
     def place(self, staged: Staged, source: str, path: bytes, sha256: bytes, tag: str = "") -> Placed:
         """Link flushed bytes to `<source>/<path>`, or beside it as `name~<8 hex>.ext` when another content is there.
@@ -212,12 +244,12 @@ class Library:
             for candidate in candidates(name, sha256, tag):
                 existed = False
                 try:
-                    link(folder, candidate)
+                    link(folder.fd, candidate)
                 except FileExistsError:
-                    if not self._holds(folder, candidate, sha256, size):
+                    if not self._holds(folder.fd, candidate, sha256, size):
                         continue
                     existed = True
-                self._folders.dirty(where)
+                self._folders.dirty(where, folder)
                 return Placed(where + b"/" + candidate, existed)
         raise NameUnusable(f"library {self.root}: no free name for {shown(path)}", hint="look into that folder")
 
@@ -226,10 +258,13 @@ class Library:
         """Whether a name holds exactly this content; if so it is flushed, for it may stem from a crash."""
         try:
             fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
-        except OSError:
+        except OSError as error:
+            if error.errno in OUT_OF_FILES:
+                raise
             return False
         try:
-            if os.fstat(fd).st_size != size or digest_of(fd) != sha256:
+            found = os.fstat(fd)
+            if not stat.S_ISREG(found.st_mode) or found.st_size != size or digest_of(fd) != sha256:
                 return False
             os.fsync(fd)
             return True
@@ -243,37 +278,45 @@ class Library:
         of one each. A few are flushed on their own, because a whole flush also waits for what others write there.
         """
         if self._whole and len(staged) >= MANY:
-            with translated(f"library {self.root}"):
-                syncfs(staged[0].folder)
+            staged[0].flush_all()
             return
         for _ in pool.map(Staged.flush, staged):
             pass
 
     def flush_folders(self) -> None:
-        """Names on stable storage: every folder that gained one since the last call."""
-        with translated(f"library {self.root}"):
-            self._folders.flush()
+        """Names on stable storage: every folder that gained one since the last call.
+
+        Raises FolderGone when one of them is not in its place any more: what was placed since the last call must then
+        not be recorded. The next call knows nothing of it. Groups are placed and flushed by one thread at a time.
+        """
+        where = f"library {self.root}"
+        with translated(where):
+            gone = self._folders.flush()
+        if gone:
+            raise folder_gone(where)
 
     # -- reading ----------------------------------------------------------------------------------------------------
 
     def rehash(self, path: bytes) -> tuple[bytes, int] | None:
-        """SHA-256 and size of a copy, re-read from disk (cached pages are dropped first); None when it is not there."""
-        try:
-            fd = self._open(path)
-        except OSError:
-            return None
-        try:
-            os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
-            return digest_of(fd), os.fstat(fd).st_size
-        except OSError:  # an unreadable copy is no copy
-            return None
-        finally:
-            os.close(fd)
+        """SHA-256 and size of a copy, re-read from disk (cached pages are dropped first); None when it is not there.
 
-    def _open(self, path: bytes) -> int:
+        Its folders are opened afresh: what was moved elsewhere does not count. Raises TooManyOpen, NameUnusable.
+        """
         head, name = split(path)
-        with self._folders.at(head, create=False) as folder:
-            return os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
+        try:
+            with reached(self._root_fd, head) as folder:
+                fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
+            try:
+                if not stat.S_ISREG(os.fstat(fd).st_mode):
+                    return None
+                os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+                return digest_of(fd), os.fstat(fd).st_size
+            finally:
+                os.close(fd)
+        except OSError as error:
+            if error.errno in OUT_OF_FILES:  # says nothing about the copy
+                raise too_many_open(f"library {self.root}") from error
+            return None  # an unreadable copy is no copy
 
     def sweep(self) -> int:
         """Remove temporary names that a crash left; answers how many. The lock makes sure that nobody uses them."""
