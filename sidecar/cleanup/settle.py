@@ -36,12 +36,12 @@ class Settler:
             for intent in await asyncio.to_thread(self._manifest.open_purges, key, root):
                 by_owner[intent.uid, intent.gid].append(intent)
             for owner, intents in by_owner.items():
-                outcomes = await self._outcomes(root, intents, owner)
+                outcomes = await self._outcomes(root, intents, owner, key.generation_id)
                 await asyncio.to_thread(self._manifest.settle, outcomes, self._clock_ns())
                 count += len(outcomes)
         return count
 
-    async def _outcomes(self, root: bytes, intents: Sequence[OpenPurge], owner: tuple[int, int]
+    async def _outcomes(self, root: bytes, intents: Sequence[OpenPurge], owner: tuple[int, int], generation_id: int
                         ) -> list[tuple[OpenPurge, str]]:  # fmt: skip
         answers = await self._adapter.settle_private(root, [(i.path, i.private) for i in intents], owner)
         await self._rename(root, [i for i in intents if answers.get(i.path) == STRANDED], owner, answers)
@@ -51,6 +51,8 @@ class Settler:
             answer = answers.get(intent.path, STRANDED)
             if answer == "absent":
                 answer = "interrupted" if intent.path in there else "purged"
+                if answer == "purged" and intent.generation_id != generation_id:
+                    answer = "unknown"  # it may have gone with its container, and not by the purge
             elif answer == "restored":
                 self._bus.emit(FileRestored(self._job, self._source.name, intent.path))
             if answer != STRANDED:

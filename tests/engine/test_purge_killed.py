@@ -7,6 +7,7 @@ import json
 import random
 import subprocess
 import time
+from collections.abc import Callable
 
 import pytest
 
@@ -160,3 +161,25 @@ async def test_every_half_done_deletion_is_settled(
     assert open_intents(cli.state) == 0
     assert states(cli.state)["deleted.png"] == "purged"
     assert purge(cli, one)[1]["purged"] == (4 if command == "sync" else 3)  # the sync pulled what got another name
+
+
+async def test_what_went_with_its_container_was_not_purged(
+    volume: Callable[[], str], generator: MakeGenerator, cli: Program
+) -> None:
+    """Killed in the middle, and made anew on the same volume: what is hidden comes back, what is gone is not known."""
+    one = generator(volumes={volume(): "/output"})
+    files = pictures(["hidden.png", "gone.png"])
+    filled(cli, one, files)
+    private = {name: PRIVATE_PREFIX + hashlib.md5(name.encode()).hexdigest()[:24].encode() for name in files}
+    async with bench(cli, one) as work, work.planned() as planned:
+        key = work.work.manifest.look_up(planned.source)
+        intents = [(c.file_id, private[c.stat.path.decode()]) for c in planned.plan.roots[0].candidates]
+        work.work.manifest.intend(key, "killed", intents, (0, 0), time.time_ns())
+    one.exec("mv", one.path("hidden.png"), one.path(private["hidden.png"]))
+    one.remove("gone.png")
+    one.recreate()
+    assert cli("sync", *given(one), "--json").code == 0
+    assert one.files() == {b"hidden.png"}
+    assert one.read("hidden.png") == files["hidden.png"]
+    assert open_intents(cli.state) == 0
+    assert states(cli.state) == {"hidden.png": "stored", "gone.png": "vanished"}
