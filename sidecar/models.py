@@ -11,6 +11,7 @@ from enum import StrEnum
 from urllib.parse import quote_from_bytes
 
 NS = 1_000_000_000
+INODE_BITS = (1 << 63) - 1  # of an inode number, what SQLite holds and so a scan keeps
 
 
 def shown(path: bytes) -> str:

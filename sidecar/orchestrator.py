@@ -13,6 +13,7 @@ from typing import Any
 
 from loguru import logger
 
+from sidecar.cleanup.clock import ClockWatch
 from sidecar.cleanup.engine import CleanupEngine
 from sidecar.cleanup.plan import PurgePlan, PurgeRules
 from sidecar.cleanup.report import PurgeReport
@@ -245,6 +246,7 @@ class SyncOrchestrator:
         with logger.contextualize(job=report.job):
             if not dry_run:
                 await asyncio.to_thread(self._manifest.start_job, report.job, action, cause, self._clock_ns())
+                await asyncio.to_thread(ClockWatch(self._manifest).look)
             problem = ""
             try:
                 yield report

@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from sidecar.cleanup.clock import ClockWatch
 from sidecar.cleanup.plan import Candidate, PurgePlan, PurgeRules, RootPlan, day_begun, limit, plan_root
 from sidecar.cleanup.report import PurgeReport
 from sidecar.cleanup.settle import Settler
@@ -53,6 +54,8 @@ class CleanupEngine:
             return "purge is switched off for this source"
         if not adapter.capabilities.purge:
             return adapter.capabilities.why_not_purge
+        if jumped := ClockWatch(self.manifest).refusal(source.rules.older_than_ns):
+            return jumped
         for root in roots:
             if root.refused:
                 return root.refused

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from sidecar.errors import (
     AgentFailed,
     Cancelled,
+    ConfigError,
     EngineUnreachable,
     LibraryFull,
     MediaSyncError,
@@ -22,7 +23,7 @@ from sidecar.events import Bus, FileFailed, FileStored
 from sidecar.library import Library
 from sidecar.manifest import Known, Manifest, NewFile, SourceKey, Waiting
 from sidecar.media.kinds import Kind, classify, group_key
-from sidecar.models import FileStat, FileType, Problem, Road, Scan, Source, Transfer
+from sidecar.models import FileStat, FileType, Problem, Road, Scan, Source, Transfer, shown
 from sidecar.progress import ProgressManager
 from sidecar.sync.diff import Decision, Settling, decide
 from sidecar.sync.placing import Placer, folder_of_root
@@ -105,6 +106,7 @@ class _RootPass:
     async def run(self) -> None:
         manifest = self._engine.manifest
         scan = await self._adapter.scan(self._root)
+        self._require_apart(scan)
         known, waiting = await asyncio.to_thread(lambda: (manifest.known(self._key, self._root),
                                                           manifest.waiting(self._key, self._root)))  # fmt: skip
         decision = decide(scan, known, waiting, self._key.generation_id, self._source.rules,
@@ -125,6 +127,18 @@ class _RootPass:
         finally:
             if self._waiting != waiting:
                 await asyncio.to_thread(manifest.set_waiting, self._key, self._root, self._waiting)
+
+    def _require_apart(self, scan: Scan) -> None:
+        """A library inside the folder that is pulled would be pulled into itself, deeper with every pass."""
+        try:
+            own = self._engine.library.inode_of()
+        except OSError:  # a dry run before there is a library
+            return
+        for entry in scan.entries:
+            if entry.type is FileType.DIRECTORY and (entry.device, entry.inode) == own:
+                where = f"{shown(self._root)}/{shown(entry.path)}".rstrip("/")
+                raise ConfigError(f"the library lies inside this source's folder, at {where}",
+                                  hint="choose a library elsewhere")  # fmt: skip
 
     def _count(self, decision: Decision) -> None:
         report = self._report
