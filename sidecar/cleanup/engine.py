@@ -24,6 +24,7 @@ from sidecar.transports.base import TransportAdapter
 
 BATCH = 256  # originals whose copies are proven, and whose intents are recorded, at a time
 PROVERS = 2  # threads that re-read copies
+_INODE_BITS = (1 << 63) - 1  # of an inode number, what a scan keeps
 
 
 class CleanupEngine:
@@ -69,7 +70,8 @@ class CleanupEngine:
         if stat.inode < 0 or stat.device < 0:
             return False
         try:
-            return self.library.inode_of(candidate.library_path) == (stat.device, stat.inode)
+            device, inode = self.library.inode_of(candidate.library_path)
+            return (device, inode & _INODE_BITS) == (stat.device, stat.inode)
         except OSError:
             return False
 
