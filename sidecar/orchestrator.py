@@ -21,6 +21,7 @@ from sidecar.config import Percent, Settings, near
 from sidecar.errors import Cancelled, ConfigError, LibraryFull, MediaSyncError, Refused, UnknownSource
 from sidecar.events import Bus
 from sidecar.library import Library
+from sidecar.logs import size
 from sidecar.manifest import Manifest
 from sidecar.media.kinds import Kind
 from sidecar.models import NS, LeftOut, Source
@@ -80,13 +81,14 @@ class SyncOrchestrator:
     """Runs jobs over the sources of all providers. Owns none of what it is given."""
 
     def __init__(self, settings: Settings, providers: Sequence[SourceProvider], library: Library, manifest: Manifest,
-                 bus: Bus, clock_ns: Callable[[], int] = time.time_ns) -> None:  # fmt: skip
+                 bus: Bus, clock_ns: Callable[[], int] = time.time_ns, open_files: int = 8192) -> None:  # fmt: skip
         self._settings = settings
         self._providers = providers
         self._library = library
         self._manifest = manifest
         self._bus = bus
         self._clock_ns = clock_ns
+        self._open_files = open_files
 
     async def sync(self, names: Sequence[str], progress: ProgressManager, *, dry_run: bool = False,
                    cause: str = "command") -> JobReport:  # fmt: skip
@@ -149,7 +151,7 @@ class SyncOrchestrator:
     # -- doing ------------------------------------------------------------------------------------------------------
 
     async def _sync(self, report: JobReport, chosen: _Chosen, progress: ProgressManager) -> None:
-        engine = SyncEngine(self._library, self._manifest, sync_options(self._settings, dry_run=report.dry_run),
+        engine = SyncEngine(self._library, self._manifest, sync_options(self._settings, dry_run=report.dry_run, open_files=self._open_files),
                             self._bus, self._clock_ns)  # fmt: skip
         for source, provider in chosen.sources:
             with logger.contextualize(source=source.name):
@@ -256,6 +258,9 @@ class SyncOrchestrator:
             except asyncio.CancelledError:
                 problem = "cancelled"
                 raise
+            except BaseException as error:
+                problem = f"unexpected {type(error).__name__}: {error}"
+                raise
             finally:
                 if not dry_run:  # not awaited: a cancelled job is recorded, too
                     summary = json.dumps(_summary(report, problem))
@@ -276,11 +281,13 @@ async def _reached(provider: SourceProvider, source: Source
         await adapter.close()
 
 
-def sync_options(settings: Settings, *, dry_run: bool) -> SyncOptions:
-    """The sync engine's options from the settings."""
+def sync_options(settings: Settings, *, dry_run: bool, open_files: int = 8192) -> SyncOptions:
+    """The sync engine's options from the settings; `open_files` is how many this process may have open."""
     s = settings.sync
-    return SyncOptions(Settling(s.settle, s.settle_incomplete), s.max_freeze / NS,
-                       Bounds(s.parallel, s.group_files, s.group_bytes), dry_run)  # fmt: skip
+    share = max(16, open_files - 200) // 2  # half for files of open reads, half for groups that wait for their commit
+    bounds = Bounds(s.parallel, min(s.group_files, max(1, share // (s.parallel + 3))), s.group_bytes)
+    settling = Settling(s.settle, s.settle_incomplete)
+    return SyncOptions(settling, s.max_freeze / NS, bounds, dry_run, min(2048, max(1, share // (s.parallel + 1))))
 
 
 def purge_rules(settings: Settings, *, allow_empty: bool) -> PurgeRules:
@@ -348,8 +355,8 @@ def _log_sync(report: SyncReport) -> None:
         logger.bind(file=problem.path).warning("not stored: {}", problem.reason)
     level = "INFO" if report.stored or report.failed or report.incomplete else "DEBUG"
     logger.bind(stored=report.stored, bytes=report.bytes_stored, failed=len(report.failed)).log(
-        level, "synced: {} stored, {} unchanged, {} not settled yet, {} failed, {:.1f} MB in {:.1f} s",
-        report.stored, report.unchanged, len(report.unsettled), len(report.failed), report.bytes_stored / 1e6,
+        level, "synced: {} stored, {} unchanged, {} not settled yet, {} failed, {} in {:.1f} s",
+        report.stored, report.unchanged, len(report.unsettled), len(report.failed), size(report.bytes_stored),
         report.seconds)  # fmt: skip
 
 
@@ -363,5 +370,5 @@ def _log_purge(report: PurgeReport, *, dry_run: bool) -> None:
     count, freed = (report.candidates, report.bytes_to_free) if dry_run else (report.purged, report.bytes_freed)
     level = "INFO" if count or report.failed else "DEBUG"
     logger.bind(purged=report.purged, bytes=freed).log(
-        level, "{} {} originals, {} kept, {} failed, {:.1f} MB {}", what, count, sum(report.kept.values()),
-        report.failed, freed / 1e6, done)  # fmt: skip
+        level, "{} {} originals, {} kept, {} failed, {} {}", what, count, sum(report.kept.values()),
+        report.failed, size(freed), done)  # fmt: skip

@@ -6,8 +6,9 @@ import asyncio
 import json
 import resource
 import time
+import traceback
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from sidecar.errors import ManifestDamaged, MediaSyncError
 from sidecar.events import Bus
 from sidecar.library import Library
 from sidecar.locks import LOCK, is_locked, take_lock
-from sidecar.manifest import Manifest
+from sidecar.manifest import Manifest, make_folder
 from sidecar.models import NS
 from sidecar.mounts import goes_with_container, require_mounted
 from sidecar.orchestrator import JobReport, SyncOrchestrator
@@ -27,7 +28,8 @@ from sidecar.transports import open_providers
 from sidecar.transports.base import SourceProvider
 
 DEFAULT_EVERY_NS = 60 * NS
-GRACE_NS = 30 * 60 * NS  # a first sync may take long; a health check must not kill it
+BEAT = 15.0  # seconds between signs of life while a pass is under way
+GRACE_NS = 2 * 60 * NS  # several beats: a busy disk may hold one up
 FILES_OPEN = 8192
 
 
@@ -50,7 +52,7 @@ async def open_workspace(loaded: Loaded, env: Mapping[str, str], *, looking: boo
     `looking`, for dry runs: nothing is made, locked, swept or recorded, so it also works beside a running `serve`.
     """
     settings = loaded.settings
-    _allow_open_files()
+    open_files = _allow_open_files()
     async with AsyncExitStack() as stack:
         providers = open_providers(loaded, env)
         for provider in providers:
@@ -66,24 +68,26 @@ async def open_workspace(loaded: Loaded, env: Mapping[str, str], *, looking: boo
                 logger.warning(
                     "state {} is not mounted: what is recorded there goes with this container", settings.state
                 )
+            make_folder(settings.state)
+            stack.callback(take_lock(settings.state / LOCK, f"state {settings.state}"))
             manifest = Manifest.open(settings.state)
             stack.callback(manifest.close)
-            stack.callback(take_lock(settings.state / LOCK, f"state {settings.state}"))
             library = Library.open(settings.library, expect=manifest.library_id())
             stack.callback(library.close)
             manifest.bind_library(library.id)
             if swept := library.sweep():
                 logger.info("removed {} unfinished files of an interrupted run", swept)
-        orchestrator = SyncOrchestrator(settings, providers, library, manifest, Bus())
+        orchestrator = SyncOrchestrator(settings, providers, library, manifest, Bus(), open_files=open_files)
         yield Workspace(settings, library, manifest, providers, orchestrator)
 
 
-def _allow_open_files() -> None:
-    """Staged files are open files without a name; shells commonly allow 1,024 and would grant more."""
+def _allow_open_files() -> int:
+    """Staged files are open files without a name; shells commonly allow 1,024 and would grant more. What it is now."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = FILES_OPEN if hard == resource.RLIM_INFINITY else min(FILES_OPEN, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    return wanted
 
 
 async def serve(
@@ -101,16 +105,15 @@ async def serve(
         logger.info(
             "serving: a pass every {}, {}, library {}", format_duration(every_ns), purging, work.settings.library
         )
-        started, well = time.time_ns(), True
+        sign, well = sign_of_life(work.manifest, every_ns), True
         while True:
             begun = time.monotonic()
             next_pass()
-            note_alive(work.manifest, every_ns, started)
-            report = await _one_pass(work, view())
+            async with signs_of_life(sign):
+                report = await _one_pass(work, view())
             if report is not None and report.ok and not well:
                 logger.info("all is well again")
             well = report is not None and report.ok
-            note_alive(work.manifest, every_ns, started)
             await asyncio.sleep(max(0.0, every_ns / NS - (time.monotonic() - begun)))
 
 
@@ -125,6 +128,11 @@ async def _one_pass(work: Workspace, view: View) -> JobReport | None:
         for provider in work.providers:
             await provider.close()  # the engine may have been restarted: connect anew
         return None
+    except Exception as error:  # a mistake of ours, perhaps in one file of thousands: the next pass may do without it
+        logger.error("pass failed: unexpected {}: {} — please report it, with what --log-level debug adds",
+                     type(error).__name__, error)  # fmt: skip
+        logger.debug("{}", traceback.format_exc())
+        return None
     finally:
         progress.close()
 
@@ -132,10 +140,43 @@ async def _one_pass(work: Workspace, view: View) -> JobReport | None:
 # -- health ---------------------------------------------------------------------------------------------------------
 
 
-def note_alive(manifest: Manifest, every_ns: int, started_ns: int) -> None:
-    """Leave the sign of life that `healthcheck` looks for."""
-    beat = {"every_ns": every_ns, "started_ns": started_ns, "beat_ns": time.time_ns()}
-    manifest.set_note("serve", json.dumps(beat))
+def sign_of_life(manifest: Manifest, every_ns: int) -> Callable[[], None]:
+    """What leaves the sign of life that `healthcheck` looks for. Jobs up to the newest one now are none of serve's."""
+    newest = next((job.number for job in manifest.jobs(1)), 0)
+
+    def leave() -> None:
+        beat = {"every_ns": every_ns, "after_job": newest, "beat_ns": time.time_ns()}
+        manifest.set_note("serve", json.dumps(beat))
+
+    return leave
+
+
+@asynccontextmanager
+async def signs_of_life(leave: Callable[[], None], seconds: float = BEAT) -> AsyncIterator[None]:
+    """A sign before, every so many seconds while the body runs, and after it. Raises ManifestDamaged."""
+
+    async def one() -> None:
+        try:
+            await asyncio.to_thread(leave)
+        except ManifestDamaged:
+            raise
+        except MediaSyncError as error:  # a full disk: the pass meets it, too, and it may mend
+            logger.error("no sign of life: {}", error.line())
+
+    async def beat() -> None:
+        with suppress(ManifestDamaged):  # raised again by the sign after the body
+            while True:
+                await asyncio.sleep(seconds)
+                await one()
+
+    await one()
+    beating = asyncio.create_task(beat(), name="signs of life")
+    try:
+        yield
+    finally:
+        beating.cancel()
+        await asyncio.wait([beating])
+    await one()
 
 
 def health(state: Path, now_ns: int) -> tuple[bool, str]:
@@ -152,10 +193,10 @@ def health(state: Path, now_ns: int) -> tuple[bool, str]:
     beat = json.loads(note)
     if not is_locked(state / LOCK):
         return False, "serve is not running"
-    silence = now_ns - beat["beat_ns"]
+    silence = abs(now_ns - beat["beat_ns"])  # either way: a clock that went back must not hide a serve that hangs
     if silence > 3 * beat["every_ns"] + GRACE_NS:
         return False, f"serve gave no sign of life for {silence // NS} s"
-    done = next((job for job in jobs if job.ended_ns is not None and job.started_ns >= beat["started_ns"]), None)
+    done = next((job for job in jobs if job.ended_ns is not None and job.number > beat.get("after_job", 0)), None)
     if done is None:
         return True, "serve is at its first pass"
     if done.ok:

@@ -25,25 +25,30 @@ from sidecar.manifest import Known, Manifest, NewFile, SourceKey, Waiting
 from sidecar.media.kinds import Kind, classify, group_key
 from sidecar.models import FileStat, FileType, Problem, Road, Scan, Source, Transfer, shown
 from sidecar.progress import ProgressManager
-from sidecar.sync.diff import Decision, Settling, decide
+from sidecar.sync.diff import UNUSABLE, Decision, Settling, decide
 from sidecar.sync.placing import Placer, folder_of_root
 from sidecar.sync.planner import Costs, Limits, plan
 from sidecar.sync.report import SyncReport
 from sidecar.sync.transfer import CHANGED, Bounds, Fetched, Mover, ending_reason
 from sidecar.transports.base import TransportAdapter
 
-ROUNDS = 3  # as planned; then what did not come that way, without folder reads; then once more
+ROUNDS = 3  # as planned; then what did not come that way by other roads, file by file where it locks; then once more
+STREAM_FILES = 2000  # of one stream, each an open file until the stream has ended well
 FLUSHERS = 8  # parallel fsyncs, so that one journal commit serves many files
 
 
 @dataclass(frozen=True, slots=True)
 class SyncOptions:
-    """What the operator decided for every pass. `max_freeze` in seconds; a dry run decides and fetches nothing."""
+    """What the operator decided for every pass. `max_freeze` in seconds; a dry run decides and fetches nothing.
+
+    `folder_files` is how many files one read of a folder may leave open until they are committed.
+    """
 
     settling: Settling
     max_freeze: float
     bounds: Bounds = field(default_factory=Bounds)
     dry_run: bool = False
+    folder_files: int = 2048
 
 
 class SyncEngine:
@@ -160,9 +165,10 @@ class _RootPass:
             self._adapter, self._engine.library, self._source.name, self._root, options.bounds, self._progress
         )
         reasons: dict[bytes, str] = {}
+        tried: dict[bytes, set[Road]] = {stat.path: set() for stat in left}
         with ThreadPoolExecutor(FLUSHERS, "flush") as self._flushers:
             for number in range(ROUNDS):
-                transfers = self._plan(left, scan, number)
+                transfers = self._plan(left, scan, tried)
                 try:
                     moved = await mover.run(transfers, self._commit)
                 except (SourceGone, AgentFailed, EngineUnreachable) as error:
@@ -172,20 +178,42 @@ class _RootPass:
                 for road, count in moved.roads.items():
                     self._report.road[road] += count
                 reasons |= moved.broken | {p.path: p.reason for p in moved.failed}
+                for transfer in transfers:
+                    for stat in transfer.files:
+                        tried[stat.path].add(transfer.road)
                 left = [stat for stat in left if stat.path not in moved.delivered]
                 if moved.lost is not None:
                     self._give_up(left, {}, str(moved.lost))
                     raise moved.lost
                 if not left:
                     return
-        self._give_up(left, reasons, "it did not come")
+        await self._give_up_present(left, reasons)
 
-    def _plan(self, files: Sequence[FileStat], scan: Scan, number: int) -> list[Transfer]:
+    def _plan(self, files: Sequence[FileStat], scan: Scan, tried: dict[bytes, set[Road]]) -> list[Transfer]:
+        """The next round: each file by a road that did not fail it yet, while there is one."""
         able = self._adapter.capabilities
-        roads = able.roads if number == 0 else able.roads - {Road.FOLDER}
-        freeze = self._engine.options.max_freeze if able.reads_lock else float("inf")
-        entries = (e for e in scan.entries if e.type is FileType.FILE)
-        return plan(files, entries, roads or able.roads, Costs(), Limits(freeze))
+        options = self._engine.options
+        limits = Limits(options.max_freeze if able.reads_lock else float("inf"), options.folder_files,
+                        stream_files=min(STREAM_FILES, options.folder_files))  # fmt: skip
+        by_roads: dict[frozenset[Road], list[FileStat]] = {}
+        for stat in files:
+            again = able.roads - {Road.FOLDER} if tried[stat.path] else able.roads
+            roads = again - tried[stat.path] or again or able.roads
+            by_roads.setdefault(roads, []).append(stat)
+        entries = [e for e in scan.entries if e.type is FileType.FILE]
+        return [one for roads, some in by_roads.items() for one in plan(some, entries, roads, Costs(), limits)]
+
+    async def _give_up_present(self, left: Sequence[FileStat], reasons: dict[bytes, str]) -> None:
+        """What did not come failed, unless it is not there any more: people delete pictures."""
+        try:
+            there = await self._adapter.restat(self._root, [stat.path for stat in left])
+        except MediaSyncError:
+            self._give_up(left, reasons, "it did not come")
+            raise
+        self._give_up([stat for stat in left if stat.path in there], reasons, "it did not come")
+        for stat in left:
+            if stat.path not in there:
+                self._wait(stat, "vanished before it was read", fetched=False)
 
     def _give_up(self, left: Sequence[FileStat], reasons: dict[bytes, str], otherwise: str) -> None:
         for stat in left:
@@ -198,6 +226,12 @@ class _RootPass:
     def _fail(self, path: bytes, reason: str) -> None:
         self._report.failed.append(Problem(path, reason))
         self._engine.bus.emit(FileFailed(self._job, self._source.name, path, reason))
+
+    def _unusable(self, stat: FileStat, error: NameUnusable) -> None:
+        reason = UNUSABLE + error.line()
+        self._fail(stat.path, reason)
+        now = self._engine.clock_ns()
+        self._waiting[stat.path] = Waiting(stat.size, stat.mtime_ns, stat.inode, now, True, reason)
 
     def _wait(self, stat: FileStat, reason: str, *, fetched: bool) -> None:
         self._report.unsettled.append(Problem(stat.path, reason))
@@ -223,7 +257,7 @@ class _RootPass:
             try:
                 placed, duplicate = self._placer.place(f)
             except NameUnusable as error:
-                self._fail(f.stat.path, error.line())
+                self._unusable(f.stat, error)
                 continue
             missing = self._missing(f)
             files.append(NewFile(f.stat, f.sha256, placed.path, classify(f.stat.path).kind.value, missing))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import threading
 import time
 from collections.abc import Iterator
@@ -159,3 +160,12 @@ def test_stopping_a_generator_is_not_held_up(pull_only: str, cli: Program, gener
     report = pull.sync()
     assert sum(report[key] for key in COUNTED) == report["scanned"] == 130
     assert len(pull.library()) == 130
+
+
+def test_few_open_files_are_enough_for_a_stopped_container(cli: Program, generator: MakeGenerator) -> None:
+    """All files of one archive are open until they are committed: as many as the process may have, no more."""
+    pull = Pull(cli, generator())
+    pull.made.put({f"{n:04d}.png": media.tiny_png(n) for n in range(1500)}, age=60)
+    pull.made.stop()
+    done = cli(*pull.command("sync", "--json"), preexec=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (512, 512)))
+    assert (done.code, done.json["sources"][0]["stored"]) == (0, 1500), done.err
