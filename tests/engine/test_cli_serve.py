@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import subprocess
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -164,4 +166,25 @@ def test_a_sync_that_is_interrupted_is_partly_done(cli: Program, generator: Make
     assert "interrupted" in log_lines(err)[-1]["message"]
     assert leftovers(cli.library) == []
     jobs = cli("status", "--json").ok().json["jobs"]
-    assert (jobs[0]["ok"], jobs[0]["result"]) == (False, "failed: cancelled")
+    assert (jobs[0]["ok"], jobs[0]["result"]) == (False, "interrupted")
+
+
+def test_a_mistake_of_the_program_fails_the_pass_and_not_serve(cli: Program, generator: MakeGenerator) -> None:
+    """A constraint of the manifest stands for it: nothing in the program expects that one is broken."""
+    made = generator()
+    made.put({"a.png": heavy_png(100, 1)}, age=3 * DAY)
+    cli("sync", "--source", f"a={made.name}:/output").ok()
+    with closing(sqlite3.connect(cli.state / "manifest.sqlite3", timeout=10)) as db:
+        db.execute("CREATE TRIGGER mistake BEFORE INSERT ON sources BEGIN SELECT RAISE(ABORT, 'a mistake'); END")
+        with serving(cli, "--source", f"a={made.name}:/output") as process:
+            eventually(lambda: "unexpected IntegrityError" in cli("healthcheck").out, "the failed pass")
+            (job, *_) = cli("status", "--json").json["jobs"]
+            assert job["ok"] is not True
+            assert process.poll() is None
+            db.execute("DROP TRIGGER mistake")
+            eventually(lambda: healthy(cli), "good health")
+            code, err = stop(process)
+    assert code == 0
+    said = [line["message"] for line in log_lines(err)]
+    assert sum("unexpected IntegrityError: a mistake" in line for line in said) == 1
+    assert "all is well again" in said
