@@ -1,6 +1,18 @@
 """The record of every file ever seen, keyed by content hash."""
 
+from sidecar.manifest.opening import make_folder
 from sidecar.manifest.rows import Item, JobRow, Known, NewFile, OpenPurge, SourceKey, SourceTotals, Waiting
 from sidecar.manifest.store import Manifest
 
-__all__ = ["Item", "JobRow", "Known", "Manifest", "NewFile", "OpenPurge", "SourceKey", "SourceTotals", "Waiting"]
+__all__ = [
+    "Item",
+    "JobRow",
+    "Known",
+    "Manifest",
+    "NewFile",
+    "OpenPurge",
+    "SourceKey",
+    "SourceTotals",
+    "Waiting",
+    "make_folder",
+]
