@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
 
@@ -48,7 +48,9 @@ class ProgressManager:
         self._views = views
         self._clock = clock
         self._lock = threading.Lock()
-        self._now = Snapshot(action)
+        self._action = action
+        self._at = ("", "", "")  # source, folder, file
+        self._bytes = self._bytes_total = self._files = self._files_total = 0
         self._started: float | None = None  # looking for work is no transfer: the rate counts from the first known work
         self._told = float("-inf")
         self._telling = threading.Lock()
@@ -59,29 +61,30 @@ class ProgressManager:
         with self._lock:
             if self._started is None:
                 self._started = self._clock()
-            self._now = replace(self._now, files_total=self._now.files_total + files,
-                                bytes_total=self._now.bytes_total + size)  # fmt: skip
+            self._files_total += files
+            self._bytes_total += size
         self._tell()
 
     def begin(self, source: str, folder: str, file: str) -> None:
         """This file is being worked on now."""
         with self._lock:
-            self._now = replace(self._now, source=source, folder=folder, file=file)
+            self._at = (source, folder, file)
 
     def advance(self, *, size: int = 0, files: int = 0) -> None:
         """So many bytes, so many files more are done."""
         with self._lock:
-            self._now = replace(self._now, bytes_done=self._now.bytes_done + size,
-                                files_done=self._now.files_done + files)  # fmt: skip
+            self._bytes += size
+            self._files += files
         self._tell()
 
     def snapshot(self) -> Snapshot:
         """The present state, with rate and ETA."""
         with self._lock:
-            now, elapsed = self._now, 0.0 if self._started is None else self._clock() - self._started
-        rate = now.bytes_done / elapsed if elapsed > 0 else 0.0
-        left = max(0, now.bytes_total - now.bytes_done)
-        return replace(now, rate=rate, eta=left / rate if rate > 0 else None)
+            elapsed = 0.0 if self._started is None else self._clock() - self._started
+            rate = self._bytes / elapsed if elapsed > 0 else 0.0
+            left = max(0, self._bytes_total - self._bytes)
+            return Snapshot(self._action, *self._at, self._bytes, self._bytes_total, self._files, self._files_total,
+                            rate, left / rate if rate > 0 else None)  # fmt: skip
 
     def close(self) -> None:
         """The job is over; what late threads still count is not shown. Idempotent."""
