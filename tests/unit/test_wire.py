@@ -26,8 +26,8 @@ stats = st.builds(
     FileStat,
     path=paths,
     size=st.integers(0, (1 << 63) - 1),
-    mtime_ns=st.integers(-(10**18), 10**19),
-    inode=st.integers(0, (1 << 64) - 1),
+    mtime_ns=st.integers(-(10**18), (1 << 63) - 1),
+    inode=st.integers(0, (1 << 63) - 1),
     uid=st.integers(0, (1 << 32) - 1),
     gid=st.integers(0, (1 << 32) - 1),
     mode=st.integers(0, 0o7777),
@@ -230,6 +230,17 @@ def test_entries_round_trip(found: FileStat) -> None:
 def test_every_kind_of_stat_is_understood(record: bytes, mtime_ns: int, exact: bool, path: bytes) -> None:
     found = wire.parse_entry(record)
     assert (found.mtime_ns, found.exact, found.path) == (mtime_ns, exact, path)
+
+
+def test_what_sqlite_cannot_hold_is_brought_into_its_range() -> None:
+    """A time from 2262 on, and an inode number of a file system that hashes, such as CIFS or FUSE."""
+    found = wire.parse_entry(b"e 81a4 1 9999999999.000000001 9 %d 0 0 1 ./a" % ((1 << 63) + 5))
+    assert (found.mtime_ns, found.inode) == ((1 << 63) - 1, 5)
+    assert wire.parse_entry(b"e 81a4 1 -9999999999.000000001 9 5 0 0 1 ./a").mtime_ns == -(1 << 63)
+
+
+def test_a_tick_is_a_sign_of_life_and_nothing_else() -> None:
+    assert parse(answer([b"tick", HELLO, b"tick", b"tick"], b"4")) == [HELLO]
 
 
 def test_a_scan_is_put_together() -> None:

@@ -18,6 +18,7 @@ SMALL = 1 << 18  # files up to this size are read whole and written together
 CHUNK = 1 << 20
 DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
 ABSENT = (errno.ENOENT, errno.ENOTDIR)
+BEAT = 2.0  # seconds of silence at most while one large file is hashed
 
 
 class Linked(Exception):
@@ -58,6 +59,12 @@ class Records:
     def tick(self):
         """Called after each item of slow work."""
         if len(self.held) >= 100 or time.monotonic() - self.since > 0.2:
+            self.flush()
+
+    def beat(self):
+        """Called within slow work, so that the host does not take it for the end."""
+        if time.monotonic() - self.since >= BEAT:
+            self.add(b"tick")
             self.flush()
 
     def flush(self):
@@ -266,8 +273,10 @@ def tar_file(source, path, held, out):
     except Torn as torn:
         sent, why = torn.sent, torn.why
     after = os.fstat(source)
-    if sent < size or (after.st_size, after.st_mtime_ns) != (size, before.st_mtime_ns):
+    if (after.st_size, after.st_mtime_ns) != (size, before.st_mtime_ns):
         out.problem(why or b"changed_while_read", path)
+    elif sent < size:  # the rest is zeros that nobody wrote: the host keeps no file with a problem
+        out.problem(why or b"ended_before_its_size", path)
     zeros = size - sent + -size % 512
     while zeros > CHUNK:
         write_all(1, held)
@@ -421,7 +430,7 @@ def drop_second_name(fd, private, name):
     return b"stranded", b"its name was taken meanwhile"
 
 
-def digest(fd, buffer=bytearray(CHUNK)):
+def digest(fd, out, buffer=bytearray(CHUNK)):
     total, view = hashlib.sha256(), memoryview(buffer)
     with os.fdopen(os.dup(fd), "rb", buffering=0) as source:
         while True:
@@ -429,6 +438,7 @@ def digest(fd, buffer=bytearray(CHUNK)):
             if not count:
                 return total.hexdigest().encode()
             total.update(view[:count])
+            out.beat()
 
 
 class Wanted:
@@ -445,7 +455,7 @@ class Wanted:
         return found.st_mtime_ns // 10 ** 9 == self.mtime_ns // 10 ** 9
 
 
-def purge_file(fd, name, wanted, private):
+def purge_file(fd, name, wanted, private, out):
     """(outcome, detail). Raises OSError for what stops it before the file was moved."""
     if not wanted.looks_like(os.lstat(name, dir_fd=fd)):
         return b"changed", b"size or mtime"
@@ -453,7 +463,7 @@ def purge_file(fd, name, wanted, private):
     try:
         rename_kindly(fd, name, private)
         try:
-            why = why_not(fd, source, wanted, private)
+            why = why_not(fd, source, wanted, private, out)
             if not why:
                 os.unlink(private, dir_fd=fd)
                 return b"purged", b""
@@ -466,11 +476,11 @@ def purge_file(fd, name, wanted, private):
         os.close(source)
 
 
-def why_not(fd, source, wanted, private):
+def why_not(fd, source, wanted, private, out):
     """Why the moved file must not be deleted; empty when it is what was wanted, to the last byte."""
     if not os.path.samestat(os.lstat(private, dir_fd=fd), os.fstat(source)):
         return b"another file took its name"
-    if digest(source) != wanted.sha:
+    if digest(source, out) != wanted.sha:
         return b"SHA-256"
     if not wanted.looks_like(os.fstat(source)):
         return b"written to while it was hashed"
@@ -482,7 +492,7 @@ def purge(folders, fields, out):
         path, size, mtime_ns, exact, sha, private, index = fields[start:start + 7]
         try:
             fd, name = folders.split(plain(path))
-            outcome, detail = purge_file(fd, name, Wanted(size, mtime_ns, exact, sha), private)
+            outcome, detail = purge_file(fd, name, Wanted(size, mtime_ns, exact, sha), private, out)
         except Linked:
             outcome, detail = b"failed", b"folder_is_a_link"
         except OSError as error:

@@ -91,13 +91,48 @@ child_tar() {
   before=$(eval "stat -c \"%h \$st\" --$list" 2>/dev/null)
   told=
   if [ "$gnu" ]; then
-    gnu="tar --hard-dereference --format=gnu --no-recursion --no-unquote"
-    errors=$(eval "$gnu -cf - --$list" 2>&1 1>&3) || told=$errors
+    # what changed we see ourselves; a new ctime alone is no harm
+    gnu="tar --hard-dereference --format=gnu --no-recursion --no-unquote --warning=no-file-changed"
+    errors=$(eval "$gnu -cf - --$list" 2>&1 1>&3) || tell $?
   else
     tar_one_named
   fi
   after=$(eval "stat -c \"%h \$st\" --$list" 2>/dev/null)
-  if [ "$before" != "$after" ]; then report_changes; elif [ "$told" ]; then rec "note $told" >&2; fi
+  found=0
+  [ "$told" ] && report_torn
+  [ "$before" = "$after" ] || report_changes
+  if [ "$told" ] && unexplained; then rec "note $told" >&2; fi
+}
+
+# tell STATUS: keep what a failed tar said. GNU tar ends with 1 in silence for the warning that was turned off.
+tell() {
+  [ "$1" = 1 ] && [ "$gnu" ] && [ -z "$errors" ] && return
+  told=$told${told:+$nl}${errors:-tar ended with status $1}
+}
+
+# blame REASON: of the file $p
+blame() {
+  found=$((found + 1))
+  rec "problem $1 $p" >&2
+}
+
+# tar pads what it could not read with zeros, or stops, and names the file in its own way: read them all once more.
+report_torn() {
+  for k in $ks; do
+    eval "p=\$v$k"
+    is=$(cat -- "$p" 2>/dev/null | wc -c) should=$(stat -c %s -- "$p" 2>/dev/null)
+    [ "$((is))" = "$should" ] || blame ended_before_its_size
+  done
+}
+
+# Whether tar said more than was found: then any file of this step may be the one, and the host keeps none.
+unexplained() {
+  IFS=$nl
+  for line in $told; do
+    case $line in *': Exiting with failure status'*) ;; *) found=$((found - 1)) ;; esac
+  done
+  unset IFS
+  [ $found -lt 0 ]
 }
 
 # busybox tar writes later names of a hardlinked file as links: such files get an archive each.
@@ -107,22 +142,22 @@ tar_one_named() {
   if [ $# = $((n * (words + 1))) ]; then
     for k in $ks; do
       if [ "$1" = 1 ]; then once="$once \"\$v$k\""
-      else errors=$(eval "tar -cf - -- \"\$v$k\"" 2>&1 1>&3) || told=$errors
+      else errors=$(eval "tar -cf - -- \"\$v$k\"" 2>&1 1>&3) || tell $?
       fi
       shift $((words + 1))
     done
   else
-    for k in $ks; do errors=$(eval "tar -cf - -- \"\$v$k\"" 2>&1 1>&3) || told=$errors; done
+    for k in $ks; do errors=$(eval "tar -cf - -- \"\$v$k\"" 2>&1 1>&3) || tell $?; done
   fi
   [ "$once" ] || return
-  errors=$(eval "tar -cf - --$once" 2>&1 1>&3) || told=$errors
+  errors=$(eval "tar -cf - --$once" 2>&1 1>&3) || tell $?
 }
 
 report_changes() {
   if [ "$(echo $before | wc -w)" != "$(echo $after | wc -w)" ]; then
     for k in $ks; do
       eval "p=\$v$k"
-      [ -f "$p" ] || rec "problem vanished $p" >&2
+      [ -f "$p" ] || blame vanished
     done
     return
   fi
@@ -132,7 +167,7 @@ report_changes() {
     while [ $i -le "$words" ]; do
       x="$x ${before%%[ $nl]*}" y="$y ${after%%[ $nl]*}" before=${before#*[ $nl]} after=${after#*[ $nl]} i=$((i + 1))
     done
-    [ "$x" = "$y" ] || rec "problem changed_while_read $p" >&2
+    [ "$x" = "$y" ] || blame changed_while_read
   done
 }
 
@@ -175,8 +210,9 @@ pick() {
 
 # hashed KS: sort file numbers into $good and $odd by the SHA-256 of ./$pK
 hashed() {
-  ks=$1 good= odd= list= n=0
+  ks=$1 good= odd= list= n=0 ticker=
   for k in $ks; do list="$list \"./\$p$k\""; n=$((n + 1)); done
+  [ $n = 0 ] || [ $big -lt 16777216 ] || { tick & ticker=$!; }
   set --
   [ $n = 0 ] || set -- $(eval "sha256sum --$list" 2>/dev/null)
   whole=$(($# == n * 2))
@@ -186,6 +222,14 @@ hashed() {
     if [ "$1" = "$sum" ]; then good="$good $k"; else odd="$odd $k"; fi
     [ $whole = 0 ] || shift 2
   done
+  [ -z "$ticker" ] || { kill $ticker; wait $ticker; } 2>/dev/null
+}
+
+# Tell every other second that hashing goes on, for as long as a very slow disk (1 MB/s) may take. Nothing else is
+# written meanwhile. The sleeper must not hold what the host reads to its end.
+tick() {
+  left=$((big / 2000000 + 30))
+  while [ $left -gt 0 ] && sleep 2 >/dev/null 2>&1 3>&- 4>&-; do rec tick; left=$((left - 1)); done
 }
 
 # back NAME PRIVATE: give a file its own name again, never replacing; 1 when the name is taken
@@ -224,7 +268,7 @@ flush() {
     fi
     k=$((k + 1))
   done
-  held=0 total=0
+  big=$total held=0 total=0
   pick "$ks" f
   for k in $odd; do say $k "changed size or mtime"; done
   moved=

@@ -5,7 +5,7 @@ padded with NULs to whole blocks of 512 bytes, because `dd` reads blocks and nev
 shell agent may hand to one process. An answer is records, each `newline TOKEN space ...`, where a path comes last and
 so may hold anything: no file name can guess the token. The closing record is `end COUNT`, or `end -` from a shell,
 which cannot count. Records: `hello`, `e` and `t` (one name each), `r` (outcome of one item), `problem REASON PATH`,
-`note TEXT`, `missing TOOL`, `noroot REASON`.
+`note TEXT`, `missing TOOL`, `noroot REASON`, and `tick`, which says that slow work goes on.
 
 The container is not trusted: what is malformed raises StreamBroken, what is merely impossible (a path out of the root,
 the same name twice) is left out and listed as a problem. Nothing else is raised than MediaSyncError's children.
@@ -30,12 +30,14 @@ from sidecar.models import (
     PurgeOutcome,
     PurgeResult,
     Scan,
+    clamped,
     shown,
 )
 
 BLOCK = 512
 STEP_BYTES = 32 << 10  # argument bytes for one process: far below every kernel's limit, and below busybox's own
 STEP_FIELDS = 448
+_TICK = b"tick"
 
 _PYTHON_BOOT = "import sys;i=sys.stdin.buffer;exec(i.read(int(i.readline())))"
 _SH_BOOT = """c=;while IFS= read -r l||exit 1;do [ "$l" = "#go" ]&&break;c="$c$l
@@ -197,7 +199,7 @@ class RecordParser:
         self.finished = False
 
     def feed(self, data: bytes) -> list[bytes]:
-        """The records that `data` completes, without token and newline; the closing one is not among them.
+        """The records that `data` completes, without token and newline; the closing one and ticks are not among them.
 
         Raises StreamBroken for bytes behind the end, a wrong count, or when a cap is exceeded.
         """
@@ -218,7 +220,7 @@ class RecordParser:
         self._count += len(parts)
         if self._begun and self._held.startswith(b"end ") and self._held.endswith(b"\n"):
             self._close(self._held[4:-1])
-        return parts
+        return [part for part in parts if part != _TICK] if _TICK in parts else parts
 
     def _close(self, count: bytes) -> None:
         if count not in (b"-", b"%d" % self._count):
@@ -252,7 +254,10 @@ _PROBLEM = re.compile(rb"problem (\S{1,200}) (?:\./)?(.*)", re.DOTALL).fullmatch
 
 
 def parse_entry(record: bytes) -> FileStat:
-    """An `e` or `t` record. Raises StreamBroken when it is not one; the path is not judged here."""
+    """An `e` or `t` record. Raises StreamBroken when it is not one; the path is not judged here.
+
+    SQLite holds 64 bits with a sign: a time beyond them is clamped, of an inode number the lower 63 are kept.
+    """
     found = _ENTRY(record)
     if found:
         mode, size, sign, sec, frac, device, inode, uid, gid, nlink, path = found.groups()
@@ -272,8 +277,8 @@ def parse_entry(record: bytes) -> FileStat:
     return FileStat(
         b"" if path == b"." else path,
         length,
-        mtime,
-        int(inode),
+        clamped(mtime),
+        int(inode) & _MAX_SIZE,
         int(uid),
         int(gid),
         bits & 0o7777,
