@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from sidecar.errors import (
@@ -114,7 +114,10 @@ class DockerAdapter:
     async def _ask(self, user: str, build: Callable[[bytes], bytes], take: Callable[[list[bytes]], object]) -> None:
         """Ask the agent that runs as `user`, starting it first. Raises SourceGone when its container went away."""
         session = self._sessions.get(user)
-        if session is None or session.dead:
+        if session is not None and session.dead:  # its connection is open, and its agent may wait for a question
+            await _close(self._sessions.pop(user))
+            session = None
+        if session is None:
             if self._start is None:
                 raise AgentFailed(f"there is no agent in {self._source.container}: {self._why_none}")
             session = self._sessions[user] = await AgentSession.open(self._engine, self._id, self._start, user)
@@ -213,7 +216,9 @@ class DockerAdapter:
                 yield r
             return
         path, rename = archive_target(root, transfer)
-        hold = HOLD if transfer.road is Road.FOLDER and self.capabilities.reads_lock else None
+        # a slow library must not hold the container's lock; but one file without an agent has no other road to take
+        able = self.capabilities
+        hold = HOLD if able.reads_lock and (transfer.road is Road.FOLDER or Road.STREAM in able.roads) else None
         with self._turns.reading(), archive(self._engine, self._id, path, self._stall, on_open, hold) as readinto:
             yield TarReading(readinto, rename)
 
@@ -259,10 +264,12 @@ class DockerAdapter:
     async def _drop_sessions(self) -> None:
         sessions, self._sessions = self._sessions, {}
         for session in sessions.values():
-            try:
-                await session.close()
-            except (EngineUnreachable, SourceGone, EngineRefused):  # it is gone, which is what was wanted
-                continue
+            await _close(session)
+
+
+async def _close(session: AgentSession) -> None:
+    with suppress(EngineUnreachable, SourceGone, EngineRefused):  # it is gone, which is what was wanted
+        await session.close()
 
 
 def _is_hindered(scan: Scan) -> bool:

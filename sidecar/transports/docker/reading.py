@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import http.client
+import json
 import socket
 import struct
 import threading
@@ -17,7 +18,7 @@ from typing import Any
 import requests
 import urllib3
 
-from sidecar.errors import StreamBroken
+from sidecar.errors import MediaSyncError, StreamBroken
 from sidecar.models import FileStat, Road, Transfer
 from sidecar.transports.docker import wire
 from sidecar.transports.docker.client import IDENTITY, Engine, archive_path, refusal, translated
@@ -68,7 +69,8 @@ def archive(engine: Engine, container: str, path: bytes, stall: float, on_open: 
     """GET archive of an absolute path: a `readinto` for its tar bytes.
 
     `stall` seconds without a byte end it; so do `hold` seconds in all, because an open read keeps the container's
-    lock (moby#29058). Raises SourceGone for a container or path that is not there, StreamBroken when cut off.
+    lock (moby#29058). Raises SourceGone for a container that is not there, StreamBroken when the path is not, or when
+    cut off.
     """
     client = engine.data
     url = f"{client.base_url}/v{client.api_version}{archive_path(container, path)}"
@@ -76,7 +78,7 @@ def archive(engine: Engine, container: str, path: bytes, stall: float, on_open: 
         response = client.get(url, stream=True, headers=IDENTITY, timeout=(engine.timeout, stall))
         with response:
             if response.status_code >= 400:
-                raise refusal(container, response.status_code, response.text)
+                raise _refused(container, response.status_code, response.text)
             raw = response.raw
             cut = _Cutter(raw.shutdown, hold)
             on_open(cut.now)
@@ -103,10 +105,25 @@ def agent_stream(engine: Engine, container: str, start: wire.Start, user: str, r
                 reading = TarReading(_reader(frames.readinto, cut), _undotted, concatenated=True)
                 yield reading
                 frames.finish()
-                reading.problems += [(p.path, p.reason) for p in wire.read_problems(frames.records)]
+                problems = wire.read_problems(frames.records)
+                reading.problems += [(p.path, p.reason) for p in problems if p.path]
+                if notes := [p.reason for p in problems if not p.path]:  # of some file, and nobody knows of which
+                    raise StreamBroken(f"the container's tar complained: {notes[0]}")
         finally:
             opened.close()
             link.close()
+
+
+def _refused(container: str, status: int, body: str) -> MediaSyncError:
+    """What an archive's error answer means. The engine says 404 for a missing path as for a missing container."""
+    try:
+        said = json.loads(body)
+        text = str(said["message"]) if isinstance(said, dict) and "message" in said else ""
+    except ValueError:  # a proxy's own page
+        text = body
+    if status == 404 and text and "no such container" not in text.lower():
+        return StreamBroken("the engine does not find it any more", hint="was it deleted meanwhile?")
+    return refusal(container, status, text)
 
 
 class Turns:
