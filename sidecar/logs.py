@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from loguru import Message, Record
 
 WARNING = 30  # loguru's number for it
+_MOST = 1e15  # TB; a wrong size must not fill the line
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")  # what both loggers have
 
 
@@ -92,6 +93,15 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def size(count: float) -> str:
+    """Bytes as people read them, powers of ten as disks are sold."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{min(count, _MOST):.1f} TB"
 
 
 def _fields(record: Record) -> dict[str, object]:

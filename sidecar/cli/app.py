@@ -17,7 +17,7 @@ from sidecar.cli import tables
 from sidecar.cli.bars import view
 from sidecar.cli.context import Context, command, run_async, serving
 from sidecar.cli.exits import Exit, code_of_job, usage_line
-from sidecar.config import near, quoted, shown_values
+from sidecar.config import Wrong, near, quoted, shown_values, whole
 from sidecar.errors import ConfigError, UnknownSource
 from sidecar.locks import LOCK, is_locked
 from sidecar.manifest import Item, Manifest
@@ -31,6 +31,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
     help="Pull, prove and purge the output of image generators in containers.",
 )
 config_app = typer.Typer(invoke_without_command=True, help="Show or check the settings.", rich_markup_mode=None)
@@ -43,11 +44,11 @@ OlderThan = Annotated[
     str | None, typer.Option("--older-than", metavar="AGE", help="Least age of what is deleted (24h).")
 ]
 MaxDelete = Annotated[str | None, typer.Option("--max-delete", metavar="N|P%", help="Refuse to delete more than this.")]
-KeepNewest = Annotated[int | None, typer.Option("--keep-newest", metavar="N", help="Highest numbers that stay.")]
+KeepNewest = Annotated[str | None, typer.Option("--keep-newest", metavar="N", help="Highest numbers that stay.")]
 
 Every = Annotated[str | None, typer.Option("--every", metavar="AGE", help="From one pass to the next (1m).")]
-Limit = Annotated[int, typer.Option("--limit", min=1, max=10_000, help="Items on a page.")]
-Cursor = Annotated[str | None, typer.Option("--cursor", help="`next` of the last page.")]
+Limit = Annotated[str, typer.Option("--limit", metavar="N", help="Items on a page, up to 10000.")]
+Cursor = Annotated[str | None, typer.Option("--cursor", metavar="CURSOR", help="`next` of the last page.")]
 
 
 def main() -> None:
@@ -174,14 +175,15 @@ def run(
 
 @command(app, "serve")
 def serve(context: Context, schedule__every: Every = None) -> Exit:
-    """Sync and purge again and again, until told to stop."""
+    """Sync and purge again and again, until told to stop. There is no result: --json is --log-format json."""
     from sidecar import service
 
     serving()
     try:
         log, repeats = context.loaded.settings.log, logs.Repeats()
-        logs.setup(log.level, log.format, repeats=repeats)
-        run_async(service.serve(context.loaded, os.environ, lambda: view(log.format), repeats.next_pass))
+        form = "json" if context.as_json else log.format
+        logs.setup(log.level, form, repeats=repeats)
+        run_async(service.serve(context.loaded, os.environ, lambda: view(form), repeats.next_pass))
     except KeyboardInterrupt:
         logger.info("stopped")
     return Exit.DONE
@@ -254,19 +256,23 @@ def status(context: Context) -> Exit:
 
 
 @command(app, "list")
-def list_items(context: Context, names: Names = None, limit: Limit = 100, cursor: Cursor = None) -> Exit:
-    """List stored files, the newest first."""
+def list_items(context: Context, names: Names = None, limit: Limit = "100", cursor: Cursor = None) -> Exit:
+    """List stored files, what was stored last first."""
     if cursor is not None and not cursor.isdigit():
         raise ConfigError(f"--cursor {quoted(cursor)} is no cursor", hint="give the `next` of the page before")
+    try:
+        most = whole(1, 10_000)(limit)
+    except Wrong as error:
+        raise ConfigError(f"--limit {error}", hint=error.hint) from None
     manifest = Manifest.open_existing(context.loaded.settings.state)
     found: list[Item] = []
     if manifest is not None:
         try:
             wanted = _known(names or [], [t.name for t in manifest.totals()] if names else [])
-            found = manifest.items(sources=wanted, limit=limit + 1, before=int(cursor) if cursor else None)
+            found = manifest.items(sources=wanted, limit=most + 1, before=int(cursor) if cursor else None)
         finally:
             manifest.close()
-    page, more = found[:limit], len(found) > limit
+    page, more = found[:most], len(found) > most
     value = {"items": [_item(i) for i in page], "next": str(page[-1].file_id) if more else None}
 
     def text() -> str:
@@ -274,7 +280,7 @@ def list_items(context: Context, names: Names = None, limit: Limit = 100, cursor
         rest = f"\nmore: --cursor {page[-1].file_id}" if more else ""
         if not rows:
             return "nothing is stored yet" if cursor is None else "no more files"
-        return tables.table(("source", "original", "size", "made", "in the library"), rows) + rest
+        return tables.table(("source", "state", "size", "modified", "in the library"), rows) + rest
 
     context.show(value, text)
     return Exit.DONE

@@ -13,16 +13,20 @@ from typing import Any, TextIO
 from loguru import logger
 from tqdm import tqdm
 
-from sidecar.logs import printable
+from sidecar.logs import printable, size
 from sidecar.progress import Snapshot, View
 
 EVERY = 5.0  # seconds between progress lines in a log
-_NUMBERS = 70  # columns for action, bar, bytes, time and rate
+_WIDE = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}, {rate_fmt}{postfix}]"
+_NARROW = "{desc}: {percentage:3.0f}% {n_fmt}/{total_fmt} [{remaining}, {rate_fmt}{postfix}]"
+_SPARE = 3  # columns that numbers may grow by until they are drawn
+_GLYPHS = 12  # columns of the smallest bar that says anything
 _LEAST = 8  # a shorter piece of a name says nothing
+_ENOUGH = 24  # columns of a name that are worth a bar's
 
 
 class Bar:
-    """One tqdm bar over all folders: bytes, rate, ETA and the present file."""
+    """One tqdm bar over all folders: bytes, rate, ETA and the present file, for which the bar's glyphs make way."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -37,18 +41,25 @@ class Bar:
                              file=self._stream, dynamic_ncols=True, leave=True, delay=1e-9)  # fmt: skip
         self._bar.total = now.bytes_total
         self._bar.n = now.bytes_done
-        self._bar.set_postfix_str(" ".join(filter(None, (_files(now), now.source, self._place(now)))), refresh=True)
+        self._bar.bar_format, text = self._fit(self._bar, now)
+        self._bar.set_postfix_str(text, refresh=True)
 
-    def _place(self, now: Snapshot) -> str:
-        """The present file, from its end, in what a line leaves beside the numbers and a bar that can be seen."""
+    def _fit(self, bar: tqdm[Any], now: Snapshot) -> tuple[str, str]:
+        """The form of the line, and what stands behind its numbers: the present file, by its end where it is long."""
         place = printable(f"{now.folder}/{now.file}" if now.folder else now.file)
         columns = shutil.get_terminal_size().columns
         with contextlib.suppress(OSError, ValueError):
             columns = os.get_terminal_size(self._stream.fileno()).columns
-        room = columns - _NUMBERS - len(_files(now)) - len(now.source)
-        if room < _LEAST:
-            return ""
-        return place if len(place) <= room else "…" + place[1 - room :]
+        wide = f"{_files(now)} {now.source}".rstrip()
+        room = columns - _SPARE - _GLYPHS - 1 - _length(bar, _WIDE.replace("{bar}", ""), wide)
+        if room >= min(len(place), _ENOUGH):
+            return _WIDE, f"{wide} {_end(place, room)}".rstrip()
+        text = count = f"{now.files_done}/{now.files_total}"
+        bare = columns - _SPARE - 1 - _length(bar, _NARROW, count)
+        room = bare - len(now.source) - 1
+        if now.source and room >= min(len(place), _LEAST):
+            return _NARROW, f"{text} {now.source} {_end(place, room)}".rstrip()
+        return _NARROW, f"{text} {_end(place, bare)}".rstrip()
 
     def close(self, now: Snapshot) -> None:
         """Leave the finished bar on the screen, also of a job that was over before it could be drawn."""
@@ -56,9 +67,21 @@ class Bar:
         if self._bar is not None:
             self._bar.total = now.bytes_total
             self._bar.n = now.bytes_done
+            self._bar.bar_format = _WIDE
             self._bar.set_postfix_str(_files(now), refresh=False)
             self._bar.close()
             self._bar = None
+
+
+def _length(bar: tqdm[Any], form: str, text: str) -> int:
+    return len(tqdm.format_meter(**{**bar.format_dict, "bar_format": form, "postfix": text, "ncols": None}))
+
+
+def _end(place: str, room: int) -> str:
+    """The end of a name in so many columns: what tells the files of a series apart."""
+    if len(place) <= room:
+        return place
+    return "…" + place[1 - room :] if room >= _LEAST else ""
 
 
 def _files(now: Snapshot) -> str:
@@ -80,8 +103,8 @@ class Lines:
         share = 100 * now.bytes_done / now.bytes_total if now.bytes_total else 100.0
         eta = f"{now.eta:.0f} s left" if now.eta is not None else "time left unknown"
         logger.bind(source=now.source, file=f"{now.folder}/{now.file}".lstrip("/"), bytes=now.bytes_done).info(
-            "{}: {:.0f} % of {:.1f} MB, {}/{} files, {:.1f} MB/s, {}", now.action, share, now.bytes_total / 1e6,
-            now.files_done, now.files_total, now.rate / 1e6, eta)  # fmt: skip
+            "{}: {:.0f} % of {}, {}/{} files, {}/s, {}", now.action, share, size(now.bytes_total), now.files_done,
+            now.files_total, size(now.rate), eta)  # fmt: skip
 
     def close(self, now: Snapshot) -> None:
         """The job's own line says the rest."""

@@ -7,6 +7,7 @@ import functools
 import inspect
 import json
 import os
+import re
 import signal
 import sys
 import threading
@@ -18,6 +19,7 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 from loguru import logger
+from typer.core import TyperCommand
 
 from sidecar import logs, privileges
 from sidecar.cli.exits import Exit, code_of
@@ -85,6 +87,14 @@ def _text(path: Path | None) -> str | None:
     return None if path is None else str(path)
 
 
+class _Plain(TyperCommand):
+    """Help without Python's types, which newer versions of typer put behind the names of arguments."""
+
+    def get_help(self, ctx: Any) -> str:
+        """The help page."""
+        return re.sub(r"(?m)^(  [A-Z]+) <[a-z\[\]]+>", r"\1", super().get_help(ctx))
+
+
 def command(app: typer.Typer, name: str) -> Callable[[Callable[..., Exit | None]], Callable[..., None]]:
     """Register a command: its own parameters, the common options, and one way to end.
 
@@ -107,7 +117,7 @@ def command(app: typer.Typer, name: str) -> Callable[[Callable[..., Exit | None]
         own = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own]
         run.__signature__ = inspect.Signature([*own, *common])  # type: ignore[attr-defined]
         run.__annotations__ = {p.name: p.annotation for p in (*own, *common)}
-        app.command(name)(run)
+        app.command(name, cls=_Plain)(run)
         return run
 
     return register

@@ -67,7 +67,7 @@ def sources_text(found: dict[str, Any]) -> str:
          root["mount"], s["scanner"], "yes" if s["purge"] else s["why_not_purge"])
         for s in found["sources"] for n, root in enumerate(s["roots"])
     ]  # fmt: skip
-    parts = [tables.table(head, rows) if rows else "no source found"]
+    parts = [tables.table(head, rows, minor=("generation", "kind")) if rows else "no source found"]
     if found["left_out"]:
         parts += ["", "left out:"]
         for left in found["left_out"]:

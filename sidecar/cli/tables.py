@@ -5,45 +5,78 @@ from __future__ import annotations
 import datetime
 import json
 import re
+import shutil
+import sys
 from collections.abc import Iterable, Sequence
 
 from sidecar.cleanup.report import PurgeReport
-from sidecar.logs import printable
+from sidecar.logs import printable, size
 from sidecar.manifest import JobRow, SourceTotals
 from sidecar.models import NS, Problem, shown
 from sidecar.orchestrator import JobReport
 from sidecar.sync.report import SyncReport
 
+__all__ = ["job_result", "purge_text", "size", "status_text", "sync_text", "table", "when"]
+
 LISTED = 20  # problems shown in text; --json has them all
 REASON = 80  # columns
-_WORST = 1e15
+_LEAST = 8  # columns that a cut text keeps
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Columns as wide as their widest cell; numbers to the right."""
+def columns() -> int:
+    """The width of the terminal that results are read on; 0 where they go elsewhere, and nothing is cut."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
+
+
+def table(
+    head: Sequence[str], rows: Iterable[Sequence[object]], *, minor: Sequence[str] = (), width: int | None = None
+) -> str:
+    """Columns as wide as their widest cell; numbers to the right.
+
+    Within `width` columns (None: the terminal's; 0: any number) `minor` columns are given up, the first of them first,
+    and then the widest texts are cut: paths keep their end, everything else its beginning.
+    """
     cells = [[printable(str(cell)) for cell in row] for row in rows]
-    widths = [max(len(name), *(len(row[i]) for row in cells)) if cells else len(name) for i, name in enumerate(head)]
+    width = columns() if width is None else width
+    kept = list(range(len(head)))
+    for name in minor:
+        if width and sum(_widths(head, cells, kept)) + 2 * len(kept) - 2 > width:
+            kept.remove(list(head).index(name))
+    names, cells = [head[i] for i in kept], [[row[i] for i in kept] for row in cells]
     right = [any(_numeric(row[i]) for row in cells) and all(_numeric(row[i]) or row[i] == "-" for row in cells)
-             for i in range(len(head))]  # fmt: skip
+             for i in range(len(names))]  # fmt: skip
+    widths = _widths(names, cells, range(len(names)))
+    if width:
+        _narrow(names, widths, right, width)
 
     def line(row: Sequence[str]) -> str:
-        padded = (c.rjust(w) if r else c.ljust(w) for c, w, r in zip(row, widths, right, strict=True))
+        padded = (_cut(c, w).rjust(w) if r else _cut(c, w).ljust(w) for c, w, r in zip(row, widths, right, strict=True))
         return "  ".join(padded).rstrip()
 
-    return "\n".join([line(head), *map(line, cells)])
+    return "\n".join([line(names), *map(line, cells)])
+
+
+def _widths(head: Sequence[str], cells: Sequence[Sequence[str]], kept: Iterable[int]) -> list[int]:
+    return [max([len(head[i]), *(len(row[i]) for row in cells)]) for i in kept]
+
+
+def _narrow(names: Sequence[str], widths: list[int], right: Sequence[bool], width: int) -> None:
+    """Take columns from the widest texts, one by one, until all fit or nothing can be cut any more."""
+    while sum(widths) + 2 * len(widths) - 2 > width:
+        able = [i for i, r in enumerate(right) if not r and widths[i] > max(_LEAST, len(names[i]))]
+        if not able:
+            return
+        widths[max(able, key=lambda i: widths[i])] -= 1
+
+
+def _cut(cell: str, width: int) -> str:
+    if len(cell) <= width:
+        return cell
+    return "…" + cell[len(cell) - width + 1 :] if "/" in cell and " " not in cell else cell[: width - 1] + "…"
 
 
 def _numeric(cell: str) -> bool:
     return re.fullmatch(r"\(?[0-9]+(\.[0-9]+)?\)?( [kMGT]?B)?", cell) is not None
-
-
-def size(count: float) -> str:
-    """Bytes as people read them, powers of ten as disks are sold."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < 1000:
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1000
-    return f"{min(count, _WORST):.1f} TB"
 
 
 def when(ns: int | None) -> str:
@@ -61,7 +94,7 @@ def sync_text(report: JobReport) -> str:
         "unchanged",
         "stored",
         "new bytes",
-        "not settled",
+        "waiting",
         "skipped",
         "failed",
         "received",
@@ -84,7 +117,7 @@ def sync_text(report: JobReport) -> str:
         )
         for r in report.sync
     ]
-    parts = [table(head, rows)] if any(r.error is None for r in report.sync) else []
+    parts = [table(head, rows, minor=("seconds", "received"))] if any(r.error is None for r in report.sync) else []
     if report.dry_run:
         parts.append("dry run: numbers in brackets would be stored, nothing was changed")
     for r in report.sync:
@@ -109,7 +142,7 @@ def _listed(name: str, what: str, problems: Sequence[Problem]) -> list[str]:
 def purge_text(report: JobReport) -> str:
     """What a purge did or would do."""
     what = "would go" if report.dry_run else "purged"
-    head = ("source", what, "kept", "failed", "would free" if report.dry_run else "freed", "seconds")
+    head = ["source", what, "kept", "failed", *(["would free"] if report.dry_run else ["freed", "seconds"])]
     rows = [
         (
             r.name,
@@ -117,7 +150,7 @@ def purge_text(report: JobReport) -> str:
             sum(r.kept.values()),
             r.failed,
             size(r.bytes_to_free if report.dry_run else r.bytes_freed),
-            f"{r.seconds:.1f}",
+            *(() if report.dry_run else (f"{r.seconds:.1f}",)),
         )
         for r in report.purge
     ]
@@ -143,13 +176,14 @@ def status_text(totals: Sequence[SourceTotals], jobs: Sequence[JobRow], *, busy:
     """What the manifest holds, and the last jobs."""
     head = ("source", "kind", "container", "in source", "purged there", "gone there", "waiting", "stored bytes")
     rows = [(t.name, t.kind, t.container, t.stored, t.purged, t.vanished, t.waiting, size(t.bytes)) for t in totals]
-    parts = [table(head, rows) if rows else "nothing is stored yet"]
+    parts = [table(head, rows, minor=("kind",)) if rows else "nothing is stored yet"]
     if jobs:
         parts += [
             "",
             table(
                 ("job", "action", "started", "ended", "result"),
                 [(j.id, j.action, when(j.started_ns), when(j.ended_ns), job_result(j, busy=busy)) for j in jobs],
+                minor=("ended", "job"),
             ),
         ]
     return "\n".join(parts)
@@ -161,7 +195,10 @@ def job_result(job: JobRow, *, busy: bool = False) -> str:
         return "under way" if busy else "interrupted"
     told = json.loads(job.report or "{}")
     if job.ok:
-        return ", ".join(f"{told[what]} {what}" for what in ("stored", "purged") if told.get(what)) or "ok"
+        done = ", ".join(f"{told[what]} {what}" for what in ("stored", "purged") if told.get(what))
+        return done or ("nothing to purge" if job.action == "purge" else "nothing new")
+    if told.get("problem") == "cancelled":
+        return "interrupted"
     reasons = [told.get("problem"), *told.get("errors", []), *told.get("refused", [])]
     first = next((str(r) for r in reasons if r), f"{told.get('failed', 0)} files failed")
     return f"failed: {first if len(first) <= REASON else first[: REASON - 1] + '…'}"

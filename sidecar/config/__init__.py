@@ -30,6 +30,7 @@ from sidecar.config.units import (
     parse_size,
     parse_switch,
     quoted,
+    whole,
 )
 
 __all__ = [
@@ -66,4 +67,5 @@ __all__ = [
     "root_path",
     "shown_values",
     "source_name",
+    "whole",
 ]

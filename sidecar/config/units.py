@@ -170,7 +170,9 @@ def whole(lowest: int, highest: int) -> Callable[[object], int]:
     def parse(value: object) -> int:
         text = str(value).strip()
         if isinstance(value, bool) or not re.fullmatch(r"-?[0-9]{1,18}", text) or not lowest <= int(text) <= highest:
-            raise Wrong(f"{quoted(value)} is not a whole number from {lowest} to {highest}", f"write it like {lowest}")
+            raise Wrong(
+                f"{quoted(value)} is not a whole number from {lowest} to {highest}", f"write it like {max(lowest, 1)}"
+            )
         return int(text)
 
     return parse

@@ -81,7 +81,7 @@ def test_pages_of_a_list(cli: Program, generator: MakeGenerator) -> None:
     assert pages == [2, 2, 1]
     assert sorted(seen) == sorted(f"x{n}.png" for n in range(5))
     text = cli("list", "--limit", "2").ok().out.splitlines()
-    assert text[0].split() == ["source", "original", "size", "made", "in", "the", "library"]
+    assert text[0].split() == ["source", "state", "size", "modified", "in", "the", "library"]
     assert len(text) == 4
     assert text[-1].startswith("more: --cursor ")
 
@@ -214,6 +214,7 @@ def test_version_and_help(cli: Program) -> None:
     assert cli("--version", bare=True).ok().out == f"media-sync {__version__}\n"
     assert cli(bare=True).code == 2
     top = cli("--help", bare=True).ok().out
+    assert cli("-h", bare=True).ok().out == top
     assert "..." not in top.split("Commands:")[1], "a summary is cut"
 
 
@@ -222,6 +223,8 @@ def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]
     assert app.app([*command.split(), "--help"], prog_name="media-sync", standalone_mode=False) in (None, 0)
     said = capsys.readouterr().out
     assert said.startswith(f"Usage: media-sync {command} ")
+    assert "<" not in said, "no Python types"
+    assert re.search(r"^  -h, --help +\w", said, re.MULTILINE)
     for option in ("--config", "--library", "--state", "--host", "--source", "--json", "--log-format", "--log-level"):
         assert re.search(rf"^  {option} .*\w", said, re.MULTILINE), option
 

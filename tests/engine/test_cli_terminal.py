@@ -82,7 +82,33 @@ def test_a_narrow_terminal_still_has_a_bar(cli: Program, generator: MakeGenerato
         _, said = on_terminal(Program(cli.folder, proxy.host), "sync", "--source", f"a={made.name}:/output", columns=80)
     bars = [part for part in re.split(r"[\r\n]", said) if part.startswith("sync: ")]
     assert bars
-    assert all(len(bar) <= 80 and "files" in bar for bar in bars), max(bars, key=len)
+    assert all(len(bar) <= 80 for bar in bars), max(bars, key=len)
+    assert re.search(r"sync: +\d+% [\d.]+M/1\.60M \[[\d:?]+, [\d.]+[kM]B/s, \d/4 a …[long]+\d\.png\]", said), bars
+    assert re.search(r"100%\|█+\| 1\.60M/1\.60M .* 4/4 files\]", said), "where no name needs the place there is a bar"
+
+
+def test_tables_fit_a_terminal_and_pipes_get_everything(cli: Program, generator: MakeGenerator) -> None:
+    root = "/workspace/stable-diffusion-webui-forge/outputs"
+    made = generator(root=root)
+    made.put({"2026-01-31/ComfyUI_00001_.png": heavy_png(100)}, age=3 * 86400)
+    source = ["--source", f"{'forge' * 6}={made.name}:{root}"]
+    for args in (["sources"], ["sync", "--dry-run"], ["sync"], ["purge", "--dry-run"]):
+        code, said = on_terminal(cli, *args, *source, columns=80)
+        assert code == 0
+        (head,) = [n for n, line in enumerate(screen(said)) if line.startswith("source ")]
+        assert [line for line in screen(said)[head : head + 2] if len(line) > 80] == [], said
+    for args in (["status"], ["list"]):
+        assert max(map(len, screen(on_terminal(cli, *args, columns=80)[1]))) <= max(80, len(f"library {cli.library}"))
+    assert "…" in on_terminal(cli, "list", columns=80)[1]
+    piped = cli("sources", *source).ok().out
+    assert all(word in piped for word in (root, "forge" * 6, made.name, made.id[:12], "generation"))
+
+
+def test_serve_with_json_speaks_json_on_a_terminal_too(cli: Program) -> None:
+    cli.library.write_text("a file where the library should be")
+    code, said = on_terminal(cli, "serve", "--json")
+    assert code == 5
+    assert [line["level"] for line in log_lines(said.replace("\r\n", "\n"))] == ["error"]
 
 
 def test_a_hostile_name_in_every_output(cli: Program, generator: MakeGenerator) -> None:

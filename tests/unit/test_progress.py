@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import threading
 from collections.abc import Iterator
 
@@ -139,13 +140,29 @@ def test_the_bar_shows_bytes_rate_eta_and_file() -> None:
     shown = stream.getvalue().rpartition("\r")[2]
     assert "40%" in shown
     assert "400k/1.00M" in shown
-    assert "1/3 files comfy" in shown
+    assert "1/3 comfy 2026/b" in shown
     assert "\x1b" not in shown
     bar.close(Snapshot("sync", "comfy", "2026", "c.png", 1_000_000, 1_000_000, 3, 3))
     last = [part for part in stream.getvalue().split("\r") if part.strip()][-1]
     assert "100%" in last
     assert last.rstrip().endswith("3/3 files]")
     bar.close(Snapshot("sync"))
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 120, 200])
+@pytest.mark.parametrize("name", ["a.png", "ComfyUI_00001_.png", "long" * 40 + "7.png"])
+def test_the_bar_makes_way_for_the_name(width: int, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    stream = io.StringIO()
+    bar = Bar(stream)
+    try:
+        bar.update(Snapshot("sync", "comfyui", "2026-01-31", name, 12_340_000_000, 98_700_000_000, 1234, 20_000))
+        shown = re.sub(r"(\x1b\[A)+$", "", stream.getvalue().rpartition("\r")[2]).rstrip()
+    finally:
+        bar.close(Snapshot("sync"))
+    assert re.search(r" 13% ?[^%]* 12\.3G/98\.7G \[[^]]*, .*B/s, 1234/20000", shown), shown
+    assert shown.endswith(name[-7:] + "]" if width >= 80 else "]"), shown
+    assert len(shown) <= width
 
 
 def test_lines_where_nobody_watches(monkeypatch: pytest.MonkeyPatch) -> None:
