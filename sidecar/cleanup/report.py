@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from sidecar.errors import MediaSyncError
+from sidecar.errors import MediaSyncError, Refused
 from sidecar.models import shown
 
 
@@ -38,8 +38,19 @@ class PurgeReport:
         self.kept[reason] += 1
         self.files.append((path, "kept", reason))
 
+    def fail(self, path: bytes, outcome: str, reason: str) -> None:
+        """One file did not go as it should: `failed`, or `unknown` where nobody could tell what became of it."""
+        self.failed += 1
+        self.files.append((path, outcome, reason))
+
+    def cut_short(self, error: MediaSyncError) -> None:
+        """Note what ended the purge before its end; what a guard said counts as a refusal, too."""
+        self.error = error
+        if isinstance(error, Refused):
+            self.refused = self.refused or error.line()
+
     def as_json(self) -> dict[str, Any]:
-        """The shape that DESIGN.md fixes, with `bytes_to_free`, `folders_removed`, `seconds` and `error` besides."""
+        """The promised shape of `--json`, with `bytes_to_free`, `folders_removed`, `seconds` and `error` besides."""
         return {
             "name": self.name,
             "candidates": self.candidates,

@@ -46,7 +46,7 @@ class SyncReport:
         return not self.failed and self.error is None
 
     def as_json(self) -> dict[str, Any]:
-        """The shape that DESIGN.md fixes, with `vanished` and `error` besides."""
+        """The promised shape of `--json`, with `vanished` and `error` besides."""
         problems = [*self.failed, *self.unsettled, *self.skipped, *self.incomplete]
         shown_problems = [{"path": shown(p.path), "reason": p.reason} for p in problems]
         if self.error:

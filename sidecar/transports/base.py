@@ -112,7 +112,7 @@ class SourceProvider(Protocol):
 
     @property
     def transport(self) -> str:
-        """The word of DESIGN.md: `docker`, `local`, `ssh`."""
+        """How its sources are reached, in a word: `docker`, `local`, `ssh`."""
 
     async def discover(self) -> Discovery:
         """Look again. Raises EngineUnreachable, EngineRefused; what concerns single sources is in the answer."""

@@ -179,7 +179,10 @@ async def test_source_switched_off_stays_off_even_when_labelled(tmp_path: Path) 
 async def test_labels_can_be_switched_off(tmp_path: Path) -> None:
     answer = await left(inspect(labels=ENABLED), tmp=tmp_path, yaml="docker: {labels: false}")
     assert answer.reason == "labels are not followed, and no source names it"
+    assert answer.hint.endswith("or in the settings' sources")
     assert not answer.faulty
+    named = "docker: {labels: false}\nsources: {x: {container: elsewhere}}"
+    assert [one.name for one in (await found(inspect(labels=ENABLED), tmp=tmp_path, yaml=named)).left_out] == ["x"]
 
 
 async def test_label_of_refusal_stands_against_the_settings() -> None:

@@ -7,6 +7,7 @@ import json
 import logging
 from collections.abc import Callable, Iterator
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 import pytest
 from hypothesis import given
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from loguru import logger
 
 from sidecar import logs
+from sidecar.models import shown
 
 
 class Terminal(io.StringIO):
@@ -142,3 +144,9 @@ def test_a_complaint_is_said_once_until_it_was_gone() -> None:
     now[0] = 101
     assert next_pass("gone") == ["gone", "pass"], "a reminder"
     assert next_pass("gone", "gone") == ["pass"]
+
+
+def test_names_that_look_encoded_cannot_be_taken_for_encoded_ones() -> None:
+    names = (b"%41.png", b"A.png", b"%2541.png", b"100%.png", b"caf\xe9%41.png", b"\xc3\xa9%0a\n.png", b"%zz")
+    assert [shown(name) for name in names[:4]] == ["%2541.png", "A.png", "%252541.png", "100%.png"]
+    assert [unquote_to_bytes(shown(name)) for name in names] == list(names)

@@ -130,7 +130,7 @@ def _labelled(
         if wish.enable and settings.docker.labels:
             by_name.setdefault(name, []).append(container)
         else:
-            _left_alone(container, wish, name, notes, labels=settings.docker.labels)
+            _left_alone(container, wish, name, notes, labels=settings.docker.labels, named=bool(settings.sources))
     asks = []
     for name, found in by_name.items():
         if name in taken:
@@ -144,15 +144,20 @@ def _labelled(
     return asks
 
 
-def _left_alone(container: Container, wish: Wish, name: str, notes: _Notes, *, labels: bool) -> None:
-    """Say why a container is no source, if anybody could have thought that it is one."""
+def _left_alone(container: Container, wish: Wish, name: str, notes: _Notes, *, labels: bool, named: bool) -> None:
+    """Say why a container is no source, if anybody could have thought that it is one.
+
+    Where labels are not followed and sources are `named`, everything else is none of our business.
+    """
     looks = bool(container.guess_kind()) and not container.is_sidecar
+    if named and not labels:
+        return
     notes.warnings.extend(wish.warnings)
     if wish.enable is False:
         notes.leave(name, container.name, f"label {ENABLE}=false", "set it to true to pull from it")
     elif not labels and (looks or wish.any):
         notes.leave(name, container.name, "labels are not followed, and no source names it",
-                    f"name it with --source {name}={container.name}, or under sources:")  # fmt: skip
+                    f"name it with --source {name}={container.name}, or in the settings' sources")  # fmt: skip
     elif bad := [problem for problem in wish.problems if problem[0].startswith(f"label {ENABLE}:")]:
         notes.leave(name, container.name, *bad[0], faulty=True)
     elif looks or wish.any:
