@@ -9,6 +9,9 @@ from sidecar.media.kinds import Kind, classify, group_key
 from sidecar.models import NS, FileStat, FileType, Problem, Rules, Scan, same_stat
 from sidecar.patterns import matches
 
+UNUSABLE = "the library cannot hold it: "  # begins the reason of a file whose bytes came and found no name
+UNUSABLE_NS = 24 * 3600 * NS  # after which it is tried again: somebody may have made room
+
 
 @dataclass(frozen=True, slots=True)
 class Settling:
@@ -135,6 +138,10 @@ def _settle(result: Decision, stat: FileStat, before: Waiting | None, now_ns: in
     # a clock that went backwards, or an mtime in the future, proves nothing: then only our own observation counts
     age = now_ns - stat.mtime_ns if stat.mtime_ns <= now_ns else now_ns - since
     fetched = before is not None and same and before.fetched
+    if fetched and before is not None and before.reason.startswith(UNUSABLE) and now_ns - since < UNUSABLE_NS:
+        result.failed.append(Problem(stat.path, before.reason))
+        result.waiting[stat.path] = before
+        return
     patient = age >= settling.incomplete_ns
     reason = ""
     if stat.size == 0:

@@ -33,7 +33,9 @@ from sidecar.sync.transfer import CHANGED, Bounds, Fetched, Mover, ending_reason
 from sidecar.transports.base import TransportAdapter
 
 ROUNDS = 3  # as planned; then what did not come that way by other roads, file by file where it locks; then once more
-STREAM_FILES = 2000  # of one stream, each an open file until the stream has ended well
+# Files of one stream, each an open file until the stream has ended well; fewer for those that streams have failed
+# already, because one that cannot be read may spoil the stream of all.
+STREAM_FILES = (2000, 50, 1)
 FLUSHERS = 8  # parallel fsyncs, so that one journal commit serves many files
 
 
@@ -165,9 +167,9 @@ class _RootPass:
             self._adapter, self._engine.library, self._source.name, self._root, options.bounds, self._progress
         )
         reasons: dict[bytes, str] = {}
-        tried: dict[bytes, set[Road]] = {stat.path: set() for stat in left}
+        tried: dict[bytes, list[Road]] = {stat.path: [] for stat in left}
         with ThreadPoolExecutor(FLUSHERS, "flush") as self._flushers:
-            for number in range(ROUNDS):
+            for _ in range(ROUNDS):
                 transfers = self._plan(left, scan, tried)
                 try:
                     moved = await mover.run(transfers, self._commit)
@@ -180,7 +182,7 @@ class _RootPass:
                 reasons |= moved.broken | {p.path: p.reason for p in moved.failed}
                 for transfer in transfers:
                     for stat in transfer.files:
-                        tried[stat.path].add(transfer.road)
+                        tried[stat.path].append(transfer.road)
                 left = [stat for stat in left if stat.path not in moved.delivered]
                 if moved.lost is not None:
                     self._give_up(left, {}, str(moved.lost))
@@ -189,19 +191,24 @@ class _RootPass:
                     return
         await self._give_up_present(left, reasons)
 
-    def _plan(self, files: Sequence[FileStat], scan: Scan, tried: dict[bytes, set[Road]]) -> list[Transfer]:
+    def _plan(self, files: Sequence[FileStat], scan: Scan, tried: dict[bytes, list[Road]]) -> list[Transfer]:
         """The next round: each file by a road that did not fail it yet, while there is one."""
         able = self._adapter.capabilities
         options = self._engine.options
-        limits = Limits(options.max_freeze if able.reads_lock else float("inf"), options.folder_files,
-                        stream_files=min(STREAM_FILES, options.folder_files))  # fmt: skip
-        by_roads: dict[frozenset[Road], list[FileStat]] = {}
+        freeze = options.max_freeze if able.reads_lock else float("inf")
+        alike: dict[tuple[frozenset[Road], int], list[FileStat]] = {}
         for stat in files:
-            again = able.roads - {Road.FOLDER} if tried[stat.path] else able.roads
-            roads = again - tried[stat.path] or again or able.roads
-            by_roads.setdefault(roads, []).append(stat)
+            before = tried[stat.path]
+            again = able.roads - {Road.FOLDER} if before else able.roads
+            roads = again - set(before) or again or able.roads
+            alike.setdefault((roads, before.count(Road.STREAM)), []).append(stat)
         entries = [e for e in scan.entries if e.type is FileType.FILE]
-        return [one for roads, some in by_roads.items() for one in plan(some, entries, roads, Costs(), limits)]
+        transfers: list[Transfer] = []
+        for (roads, streams), some in alike.items():
+            limits = Limits(freeze, options.folder_files,
+                            stream_files=min(STREAM_FILES[streams], options.folder_files))  # fmt: skip
+            transfers += plan(some, entries, roads, Costs(), limits)
+        return transfers
 
     async def _give_up_present(self, left: Sequence[FileStat], reasons: dict[bytes, str]) -> None:
         """What did not come failed, unless it is not there any more: people delete pictures."""

@@ -14,7 +14,15 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from sidecar.errors import Cancelled, EngineUnreachable, MediaSyncError, SourceGone, StreamBroken
+from sidecar.errors import (
+    AgentFailed,
+    Cancelled,
+    EngineRefused,
+    EngineUnreachable,
+    MediaSyncError,
+    SourceGone,
+    StreamBroken,
+)
 from sidecar.library import Library, Staged
 from sidecar.media.endings import Ending, State, ending_check
 from sidecar.models import FileStat, Problem, Road, Transfer, shown
@@ -131,7 +139,7 @@ class Mover:
                 transfer = todo.pop()
             try:
                 self._one(transfer, group, moved)
-            except StreamBroken as error:
+            except (StreamBroken, AgentFailed, EngineRefused) as error:  # another road may do
                 with self._lock:
                     for f in transfer.files:
                         if f.path not in moved.delivered:
@@ -150,6 +158,9 @@ class Mover:
             if self._stop.is_set():
                 abort()
 
+        # An agent pads what it cannot read with zeros, and says so beside the stream, in no order: until it has said
+        # all, no file of the stream is known to be whole.
+        unsure: list[Fetched] | None = [] if transfer.road is Road.STREAM else None
         reading: Reading | None = None
         try:
             with self._adapter.read(self._root, transfer, opened) as reading:
@@ -161,17 +172,32 @@ class Mover:
                         with self._lock:
                             moved.broken[stat.path] = CHANGED
                         continue
-                    # an archive that waited for the disk would keep its container locked, also for the commit's stats
-                    group.add(self._fetch(member, stat), wait=transfer.road is Road.STREAM)
-                    with self._lock:
-                        moved.delivered.add(stat.path)
-                        moved.roads[transfer.road] += 1
+                    fetched = self._fetch(member, stat)
+                    if unsure is not None:
+                        unsure.append(fetched)
+                    else:  # waiting for the disk would keep the container locked, also for the commit's stats
+                        self._deliver(fetched, transfer.road, group, moved, wait=False)
+            bad = {path for path, _ in reading.problems}
+            while unsure:
+                fetched = unsure.pop(0)
+                if fetched.stat.path in bad:
+                    fetched.staged.close()
+                else:
+                    self._deliver(fetched, transfer.road, group, moved, wait=True)
         finally:
+            for fetched in unsure or ():
+                fetched.staged.close()
             with self._lock:
                 self._aborts.pop(me, None)
                 if reading is not None:
                     moved.received += reading.received
                     moved.failed += [Problem(path, reason) for path, reason in reading.problems]
+
+    def _deliver(self, fetched: Fetched, road: Road, group: _Group, moved: Moved, *, wait: bool) -> None:
+        group.add(fetched, wait=wait)
+        with self._lock:
+            moved.delivered.add(fetched.stat.path)
+            moved.roads[road] += 1
 
     def _fetch(self, member: Member, stat: FileStat) -> Fetched:
         folder, name = os.path.split(stat.path)
