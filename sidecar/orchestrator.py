@@ -18,7 +18,15 @@ from sidecar.cleanup.engine import CleanupEngine
 from sidecar.cleanup.plan import PurgePlan, PurgeRules
 from sidecar.cleanup.report import PurgeReport
 from sidecar.config import Percent, Settings, near
-from sidecar.errors import Cancelled, ConfigError, LibraryFull, MediaSyncError, Refused, UnknownSource
+from sidecar.errors import (
+    Cancelled,
+    ConfigError,
+    LibraryFull,
+    ManifestDamaged,
+    MediaSyncError,
+    Refused,
+    UnknownSource,
+)
 from sidecar.events import Bus
 from sidecar.library import Library
 from sidecar.logs import size
@@ -183,14 +191,19 @@ class SyncOrchestrator:
                         plan = await self._plan_one(report, engine, source, adapter)
                         planned.append(plan if isinstance(plan, PurgeReport) else (source, adapter, plan))
             engine.limit([one[2] for one in planned if isinstance(one, tuple)])
+            stopped: MediaSyncError | None = None
             for one in planned:
                 name = one.name if isinstance(one, PurgeReport) else one[0].name
                 with logger.contextualize(source=name):
-                    done = await self._carry_out(report, engine, one, progress)
+                    done = await self._carry_out(report, engine, one, progress, stopped)
                     others = len(planned) > 1 and name not in chosen.named
                     done.declined = others and isinstance(one, tuple) and not one[0].rules.purge
                     report.purge.append(done)
-                    _log_purge(report.purge[-1], dry_run=report.dry_run)
+                    _log_purge(done, dry_run=report.dry_run)
+                if isinstance(done.error, ManifestDamaged):
+                    raise done.error
+                if done.error is not None and _concerns_all(done.error):
+                    stopped = done.error
 
     @staticmethod
     async def _can_be_purged(adapter: TransportAdapter) -> bool:
@@ -205,11 +218,13 @@ class SyncOrchestrator:
 
     @staticmethod
     async def _carry_out(report: JobReport, engine: CleanupEngine,
-                         one: tuple[Source, TransportAdapter, PurgePlan] | PurgeReport, progress: ProgressManager
-                         ) -> PurgeReport:  # fmt: skip
+                         one: tuple[Source, TransportAdapter, PurgePlan] | PurgeReport, progress: ProgressManager,
+                         stopped: MediaSyncError | None) -> PurgeReport:  # fmt: skip
         if isinstance(one, PurgeReport):
             return one
         source, adapter, plan = one
+        if stopped is not None:
+            return engine.pass_over(plan, stopped)
         if report.dry_run:
             return engine.preview(plan)
         return await engine.execute(report.job, plan, source, adapter, progress)
@@ -362,8 +377,8 @@ def _log_sync(report: SyncReport) -> None:
 
 def _log_purge(report: PurgeReport, *, dry_run: bool) -> None:
     if report.error is not None:
-        logger.error("not purged: {}", report.error.line())
-    if report.refused is not None:
+        logger.error("{}: {}", "purge cut short" if report.purged else "not purged", report.error.line())
+    elif report.refused is not None:
         logger.warning("not purged: {}", report.refused)
         return
     what, done = ("would purge", "would be freed") if dry_run else ("purged", "freed")

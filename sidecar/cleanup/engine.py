@@ -13,7 +13,7 @@ from sidecar.cleanup.clock import ClockWatch
 from sidecar.cleanup.plan import Candidate, PurgePlan, PurgeRules, RootPlan, day_begun, limit, plan_root
 from sidecar.cleanup.report import PurgeReport
 from sidecar.cleanup.settle import Settler
-from sidecar.errors import Cancelled, LibraryFull, MediaSyncError, Refused
+from sidecar.errors import MediaSyncError
 from sidecar.events import Bus, FileKept, FilePurged
 from sidecar.library import Library
 from sidecar.manifest import Manifest, SourceKey
@@ -24,6 +24,7 @@ from sidecar.transports.base import TransportAdapter
 
 BATCH = 256  # originals whose copies are proven, and whose intents are recorded, at a time
 PROVERS = 2  # threads that re-read copies
+NOT_REACHED = "not reached"
 _INODE_BITS = (1 << 63) - 1  # of an inode number, what a scan keeps
 
 
@@ -45,9 +46,10 @@ class CleanupEngine:
         for root in source.roots:
             scan = await adapter.scan(root)
             known = await asyncio.to_thread(self.manifest.known, key, root)
-            one = plan_root(scan, known, key.generation_id, source.rules, self.rules, self.clock_ns())
-            roots.append(one)
-        refused = self._refusal(source, adapter, roots)
+            # in a thread, both: a second for 200,000 files, in which nobody would hear that the program is to stop
+            roots.append(await asyncio.to_thread(plan_root, scan, known, key.generation_id, source.rules, self.rules,
+                                                 self.clock_ns()))  # fmt: skip
+        refused = await asyncio.to_thread(self._refusal, source, adapter, roots)
         return PurgePlan(source.name, tuple(roots), refused)
 
     def _refusal(self, source: Source, adapter: TransportAdapter, roots: Sequence[RootPlan]) -> str | None:
@@ -92,7 +94,7 @@ class CleanupEngine:
                       progress: ProgressManager) -> PurgeReport:  # fmt: skip
         """Carry out a plan. Raises ValueError when it was executed before.
 
-        Trouble with the source is in the report; errors of the library and the manifest are raised.
+        What cut it short, if anything, is `error` of the report, and in it every file has its outcome all the same.
         """
         if plan.used:
             raise ValueError("a purge plan is executed once")
@@ -103,16 +105,25 @@ class CleanupEngine:
             for path, reason in root.kept:
                 report.keep(path, reason)
         if plan.refused is None and plan.candidates:
-            key = await asyncio.to_thread(self.manifest.enter, source, self.clock_ns())
             progress.expect(plan.candidates, plan.size)
+            purges = [_RootPurge(self, job, source, root, adapter, report, progress) for root in plan.roots]
             try:
-                for root in plan.roots:
-                    await _RootPurge(self, job, key, root, adapter, report, progress).run()
-            except (Refused, LibraryFull, Cancelled):
-                raise
+                for purge in purges:
+                    await purge.run()
             except MediaSyncError as error:
-                report.error = error
+                report.cut_short(error)
+                for purge in purges:
+                    purge.account()
         report.seconds = time.monotonic() - started
+        return report
+
+    def pass_over(self, plan: PurgePlan, error: MediaSyncError) -> PurgeReport:
+        """The report of a plan that is not begun, because of what cut another one of the same run short."""
+        report = PurgeReport(plan.source, plan.candidates, bytes_to_free=plan.size, refused=plan.refused)
+        for root in plan.roots:
+            for path, reason in (*root.kept, *((c.stat.path, NOT_REACHED) for c in root.candidates)):
+                report.keep(path, reason)
+        report.cut_short(error)
         return report
 
     async def settle(self, job: str, source: Source, adapter: TransportAdapter) -> int:
@@ -125,17 +136,18 @@ class CleanupEngine:
 class _RootPurge:
     """The state of executing one root's part of a plan."""
 
-    def __init__(self, engine: CleanupEngine, job: str, key: SourceKey, plan: RootPlan, adapter: TransportAdapter,
+    def __init__(self, engine: CleanupEngine, job: str, source: Source, plan: RootPlan, adapter: TransportAdapter,
                  report: PurgeReport, progress: ProgressManager) -> None:  # fmt: skip
         self._engine = engine
         self._job = job
-        self._key = key
+        self._source = source
         self._plan = plan
         self._adapter = adapter
         self._report = report
         self._progress = progress
         self._results: list[tuple[int, PurgeOutcome, str]] = []
-        self._by_path: dict[bytes, Candidate] = {}
+        self._open = {c.stat.path for c in plan.candidates}  # without an outcome
+        self._by_path: dict[bytes, Candidate] = {}  # those of them whose intent is recorded
         self._touched: set[bytes] = set()
 
     async def run(self) -> None:
@@ -143,10 +155,11 @@ class _RootPurge:
         # by folder: a shell agent changes into each one, which costs it processes
         for candidate in sorted(self._plan.candidates, key=lambda c: c.stat.path):
             by_owner[candidate.owner].append(candidate)
+        key = await asyncio.to_thread(self._engine.manifest.enter, self._source, self._engine.clock_ns())
         with ThreadPoolExecutor(PROVERS, "prove") as provers:
             for owner, candidates in by_owner.items():
                 try:
-                    batches = self._batches(candidates, owner, provers)
+                    batches = self._batches(key, candidates, owner, provers)
                     async for result in self._adapter.purge(self._plan.root, batches, owner):
                         self._take(result)
                 finally:
@@ -154,8 +167,8 @@ class _RootPurge:
                 if self._engine.rules.remove_empty_dated:
                     await self._remove_empty(owner)
 
-    async def _batches(self, candidates: Sequence[Candidate], owner: tuple[int, int], provers: ThreadPoolExecutor
-                       ) -> AsyncIterator[Sequence[PurgeItem]]:  # fmt: skip
+    async def _batches(self, key: SourceKey, candidates: Sequence[Candidate], owner: tuple[int, int],
+                       provers: ThreadPoolExecutor) -> AsyncIterator[Sequence[PurgeItem]]:  # fmt: skip
         """Prove copies, record the intent, hand over; a batch's outcome is recorded before the next is made."""
         loop = asyncio.get_running_loop()
         for at in range(0, len(candidates), BATCH):
@@ -177,10 +190,10 @@ class _RootPurge:
             if not sound:
                 continue
             items = [_item(c) for c in sound]
-            self._by_path = {c.stat.path: c for c in sound}
             intents = [(c.file_id, item.private) for c, item in zip(sound, items, strict=True)]
-            await asyncio.to_thread(self._engine.manifest.intend, self._key, self._job, intents, owner,
+            await asyncio.to_thread(self._engine.manifest.intend, key, self._job, intents, owner,
                                     self._engine.clock_ns())  # fmt: skip
+            self._by_path = {c.stat.path: c for c in sound}
             yield items
 
     def _proves(self, candidate: Candidate) -> str:
@@ -194,6 +207,7 @@ class _RootPurge:
 
     def _take(self, result: PurgeResult) -> None:
         candidate = self._by_path.pop(result.item.path)
+        self._open.discard(result.item.path)
         self._results.append((candidate.file_id, result.outcome, result.detail))
         self._progress.advance(size=candidate.stat.size, files=1)
         if result.outcome is PurgeOutcome.PURGED:
@@ -207,13 +221,21 @@ class _RootPurge:
         else:
             self._fail(candidate, _REASONS[result.outcome] + (f": {result.detail}" if result.detail else ""))
 
+    def account(self) -> None:
+        """After an error: those that nobody told of get an outcome, too."""
+        for path in sorted(self._open):
+            if path in self._by_path:
+                self._report.fail(path, "unknown", "settled by the next run")
+            else:
+                self._report.keep(path, NOT_REACHED)
+
     def _keep(self, candidate: Candidate, reason: str) -> None:
+        self._open.discard(candidate.stat.path)
         self._report.keep(candidate.stat.path, reason)
         self._engine.bus.emit(FileKept(self._job, self._report.name, candidate.stat.path, reason))
 
     def _fail(self, candidate: Candidate, reason: str) -> None:
-        self._report.failed += 1
-        self._report.files.append((candidate.stat.path, "failed", reason))
+        self._report.fail(candidate.stat.path, "failed", reason)
         self._engine.bus.emit(FileKept(self._job, self._report.name, candidate.stat.path, reason))
 
     def _conclude(self) -> None:

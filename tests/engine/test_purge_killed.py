@@ -13,7 +13,7 @@ import pytest
 
 from sidecar.media.kinds import PRIVATE_PREFIX
 from tests.conftest import MakeGenerator
-from tests.engine.purging import bench, copies, filled, given, open_intents, pictures, purge, rows, states
+from tests.engine.purging import bench, copies, filled, given, open_intents, outcomes, pictures, purge, rows, states
 from tests.rig.generator import Generator
 from tests.rig.program import Program
 
@@ -110,12 +110,18 @@ def test_the_container_is_killed(
     filled(cli, one, MANY)
     one.exec("sh", "-c", FORGE, "-", one.root)
     for _ in range(2):
+        before = one.files()
         process = started(cli, one)
         one.container.kill()
         said, err = process.communicate(timeout=60)
         assert process.returncode == 3, err
         (report,) = json.loads(said)["sources"]
         assert report["error"]
+        told = outcomes(report)
+        assert {name.encode() for name in told} == before, "each file has an outcome"
+        lost = {name for name, outcome in told.items() if outcome == ("unknown", "settled by the next run")}
+        assert report["failed"] == len(lost)
+        assert {word for word, _ in told.values()} <= {"purged", "kept", "unknown"}
         one.start()
         print(f"{len(hidden(one.files()))} hidden, {open_intents(cli.state)} without outcome")
         assert cli("sync", *given(one)).code == 0
