@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 
 import pytest
 
@@ -152,6 +153,30 @@ def test_a_dry_run_of_both_parts_changes_nothing(cli: Program, generator: MakeGe
     assert (refused.code, refused.json["purge"][0]["purged"]) == (5, 0)
     assert len(made.files()) == 3
     assert [job["action"] for job in cli("status", "--json").ok().json["jobs"]] == ["run", "sync"]
+
+
+def test_a_lost_state_and_a_library_that_moved(cli: Program, generator: MakeGenerator) -> None:
+    made = generator(labels={"media-sync.enable": "false"})
+    made.put({"d/a.png": heavy_png(100, 1), "b.png": heavy_png(100, 2)}, age=60)
+    source = ["--source", f"a={made.name}:/output"]
+    refused = cli("sync", *source)
+    assert refused.code == 2
+    assert "media-sync.enable=false" in refused.err
+    made = generator()
+    made.put({"d/a.png": heavy_png(100, 1), "b.png": heavy_png(100, 2)}, age=60)
+    source = ["--source", f"a={made.name}:/output"]
+    cli("sync", *source).ok()
+    files = {path: path.stat().st_ino for path in cli.library.rglob("*.png")}
+    shutil.rmtree(cli.state)
+    report = cli("sync", "--json", *source).ok().json["sources"][0]
+    assert report["bytes_received"] > 0
+    assert {path: path.stat().st_ino for path in cli.library.rglob("*.png")} == files, (
+        "identical ones are not stored twice"
+    )
+    cli.library.rename(cli.folder / "elsewhere")
+    again = cli("sync", "--json", *source, "--library", "elsewhere", "--state", str(cli.state), "--host", cli.host,
+                bare=True).ok().json["sources"][0]  # fmt: skip
+    assert (again["unchanged"], again["bytes_received"]) == (2, 0)
 
 
 # -- settings -------------------------------------------------------------------------------------------------------
