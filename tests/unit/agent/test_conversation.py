@@ -15,7 +15,7 @@ import pytest
 from sidecar.errors import AgentFailed
 from sidecar.models import PurgeOutcome
 from sidecar.transports.docker import wire
-from tests.unit.agent.harness import OLD, Agent, finished, names, put, shell_agent, wanted
+from tests.unit.agent.harness import OLD, Agent, finished, names, put, python_agent, shell_agent, wanted
 
 
 def test_several_requests_in_one_process(agent: Agent, root: Path) -> None:
@@ -81,7 +81,7 @@ def test_a_listener_that_left_is_no_drama(agent: Agent, root: Path) -> None:
         process.wait(10)
 
 
-TOOLS = "sh find stat id date xargs dd head cat mv ln rm rmdir sha256sum tar wc"
+TOOLS = "sh find stat id date xargs dd head cat mv ln rm rmdir sha256sum tar wc sleep"
 
 
 @pytest.fixture
@@ -209,3 +209,38 @@ def test_an_interpreter_that_is_none_is_an_agent_failed() -> None:
 def test_agent_py_keeps_to_python_3_6() -> None:
     source = files("sidecar.transports.docker").joinpath("agent.py").read_text()
     ast.parse(source, feature_version=(3, 6))
+
+
+def test_what_tar_alone_knows_of_is_a_note(dash_with: Callable[..., Agent], root: Path) -> None:
+    """An error that a second reading does not show: any file of that step may hold zeros."""
+    put(root, b"a")
+    for script in ("echo 'tar: ./a: Read error at byte 0, while reading 7 bytes' >&2; exit 2", "exit 137"):
+        token = wire.new_token()
+        agent = dash_with(tar=f'case "$*" in *--version*) ;; *) {script} ;; esac')
+        _, err = agent.run(wire.tar_request(token, os.fsencode(root), [b"a"]) + wire.quit_request())
+        (found,) = wire.read_problems(finished(token, err))
+        assert found.path == b""
+        assert "Read error" in found.reason or "status 137" in found.reason
+
+
+def ticks(agent: Agent, root: Path, size: int) -> int:
+    """How many signs of life come while one file is hashed and purged."""
+    content = bytes(size)
+    put(root, b"long.mp4", content)
+    token, item = wire.new_token(), wanted(b"long.mp4", content)
+    out, err = agent.run(wire.purge_request(token, os.fsencode(root), [item]))
+    assert err == b""
+    (result,) = wire.PurgeAnswers([item]).take(finished(token, out))
+    assert result.outcome is PurgeOutcome.PURGED
+    return out.count(token + b" tick")
+
+
+def test_a_shell_gives_signs_of_life_while_it_hashes(dash_with: Callable[..., Agent], root: Path) -> None:
+    agent = dash_with(sha256sum=f"{shutil.which('sleep')} 1", sleep=f"exec {shutil.which('sleep')} 0.1")
+    assert ticks(agent, root, 1 << 10) == 0, "a process for nothing"
+    assert ticks(agent, root, 16 << 20) >= 3
+
+
+def test_python_gives_signs_of_life_while_it_hashes(root: Path) -> None:
+    assert ticks(python_agent(), root, 3 << 20) == 0
+    assert ticks(python_agent(source=lambda code: code.replace(b"BEAT = 2.0", b"BEAT = 0.0")), root, 3 << 20) == 3

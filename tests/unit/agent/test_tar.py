@@ -91,6 +91,13 @@ def test_tar_says_when_a_file_changed_while_it_was_read(agent: Agent, root: Path
     assert sizes == {name: size, b"still.png": 7}
 
 
+def test_tar_names_a_file_that_it_could_not_read_whole(agent: Agent) -> None:
+    """sysfs says 4096 and gives a line; the stat does not move."""
+    token, name = wire.new_token(), b"enabled"
+    _, err = agent.run(wire.tar_request(token, b"/sys/kernel/mm/transparent_hugepage", [name]) + wire.quit_request())
+    assert wire.read_problems(finished(token, err)) == [Problem(name, "ended before its size")]
+
+
 def test_python_tar_carries_nanoseconds_and_large_sizes(open_folder: Path, root: Path) -> None:
     put(root, b"a.png", mtime_ns=-1_500_000_000)
     got, _ = python_agent().tar(os.fsencode(root), [b"a.png"])
