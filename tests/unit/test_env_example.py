@@ -15,6 +15,25 @@ HEADER = """\
 # value counts as absent. Lengths of time: 24h, 10m, 250ms, 7d, 1h30m. Sizes: 64MiB, 2GB. Several globs: a;b;c.
 # The same keys can stand in media-sync.yaml: MEDIA_SYNC_PURGE__OLDER_THAN is purge.older_than.
 """
+COMPOSE = """
+# --- compose/compose.yaml alone, not the program: what it mounts, and whose files these are
+
+# The library's folder on this machine, best in full: `..` starts at compose/. Mind that MEDIA_SYNC_LIBRARY below is a path
+# INSIDE the container: with compose, leave it unset.
+#LIBRARY=../library
+
+# The engine's socket on this machine; of a rootless engine it is $XDG_RUNTIME_DIR/docker.sock, in full.
+#DOCKER_SOCKET=/var/run/docker.sock
+
+# User and group, by number, that own the library; 99 and 100 on Unraid, 0 and 0 with a rootless engine.
+#PUID=1000
+#PGID=1000
+
+# What others may not do with new files: 022 lets them read, 077 nothing.
+#UMASK=022
+
+# --- the program
+"""
 SECTIONS = {
     "sources": "Sources that containers' labels do not name; NAME is the source's name, and any number can stand here"
 }
@@ -22,7 +41,7 @@ SECTIONS = {
 
 def rendered() -> str:
     """The file as it must be. After a change to the settings, this is what belongs into it."""
-    lines, section = [HEADER], ""
+    lines, section = [HEADER, COMPOSE], ""
     for setting in every_setting():
         first = setting.key.split(".")[0] if "." in setting.key else ""
         if first != section:
@@ -42,6 +61,13 @@ def test_file_is_what_the_settings_say() -> None:
 
 def test_file_names_exactly_every_setting() -> None:
     assert set(named()) == {setting.env for setting in every_setting()}
+
+
+def test_what_compose_puts_in_is_named_with_its_default() -> None:
+    text = (FILE.parent / "compose" / "compose.yaml").read_text()
+    used = {name: value for name, value in re.findall(r"\$\{([A-Z_]+):-([^}]*)\}", text)
+            if not name.startswith("MEDIA_SYNC_") and not name.endswith("_IMAGE")}  # fmt: skip
+    assert dict(re.findall(r"^#([A-LN-Z]\w+)=(.*)$", FILE.read_text(), re.MULTILINE)) == used
 
 
 def test_every_setting_is_explained_in_one_sentence() -> None:
