@@ -18,7 +18,7 @@ HEADER = """\
 COMPOSE = """
 # --- compose/compose.yaml alone, not the program: what it mounts, and whose files these are
 
-# The library's folder on this machine, best in full: `..` starts at compose/. Mind that MEDIA_SYNC_LIBRARY below is a path
+# The library's folder on this machine, best in full: `..` starts at compose/. MEDIA_SYNC_LIBRARY below is a path
 # INSIDE the container: with compose, leave it unset.
 #LIBRARY=../library
 
