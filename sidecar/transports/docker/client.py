@@ -96,21 +96,27 @@ class Engine:
         """Forget pooled connections; reads under way are aborted by those who opened them."""
         self.data.close()
 
-    async def inspect_all(self) -> tuple[list[dict[str, Any]], list[str]]:
-        """`docker inspect` of every container, stopped ones too, and the ids of those that did not answer."""
+    async def inspect_all(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        """`docker inspect` of every container, stopped ones too; of those that did not answer, what the list says.
+
+        Raises EngineUnreachable when not one of them answered.
+        """
         with translated(self.host.url):
             listed = await self.control.containers.list(all=True)
-        answers = await asyncio.gather(*(self._inspect_or_none(c.id) for c in listed))
-        silent = [c.id for c, answer in zip(listed, answers, strict=True) if answer is None]
-        return [answer for answer in answers if answer is not None], silent
+        answers = await asyncio.gather(*(self._inspect_or_why_not(c.id) for c in listed))
+        silent = [answer for answer in answers if isinstance(answer, EngineUnreachable)]
+        if silent and len(silent) == len(listed):
+            raise silent[0]
+        found = [answer for answer in answers if isinstance(answer, dict)]
+        return found, [c._container for c, answer in zip(listed, answers, strict=True) if answer in silent]
 
-    async def _inspect_or_none(self, container: str) -> dict[str, Any] | None:
+    async def _inspect_or_why_not(self, container: str) -> dict[str, Any] | EngineUnreachable | None:
         try:
             return await self.inspect(container)
         except SourceGone:
             return None
-        except EngineUnreachable:  # one container whose lock is held by somebody must not hide the others
-            return None
+        except EngineUnreachable as error:  # one container whose lock is held by somebody must not hide the others
+            return error
 
     async def inspect(self, container: str) -> dict[str, Any]:
         """`docker inspect` of one container. Raises SourceGone when it is not there."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import re
 import socket
 from collections.abc import AsyncIterator, Mapping
@@ -9,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from sidecar.config import ResolvedHost, Settings
+from sidecar.errors import EngineRefused
 from sidecar.models import NS, Check, Source, Verdict
 from sidecar.transports.base import Discovery
 from sidecar.transports.docker.adapter import DockerAdapter
-from sidecar.transports.docker.client import Engine
+from sidecar.transports.docker.client import Engine, PathInfo
 from sidecar.transports.docker.discovery import discover
 from sidecar.transports.docker.inspected import own_container_id
 
@@ -42,10 +44,17 @@ class DockerProvider:
         engine = await self.engine()
         inspects, silent = await engine.inspect_all()
         self._inspects = {str(i.get("Id")): i for i in inspects}
-        found = await discover(self._settings, inspects, engine.head, own=_own_id())
+        stand_ins = {str(one.get("Id")): _stand_in(one) for one in silent}
+
+        async def look(container: str, path: bytes) -> PathInfo | None:
+            if container in stand_ins:
+                raise EngineRefused("did not answer in time", hint="is somebody copying from it, or its engine busy?")
+            return await engine.head(container, path)
+
+        found = await discover(self._settings, [*inspects, *stand_ins.values()], look, own=_own_id())
         if not silent:
             return found
-        names = ", ".join(container[:12] for container in silent)
+        names = ", ".join(container[:12] for container in stand_ins)
         return Discovery(found.sources, found.left_out, (*found.warnings, f"no answer about container {names}"))
 
     async def examine(self) -> AsyncIterator[Check]:
@@ -89,6 +98,22 @@ class DockerProvider:
         if self._engine is not None:
             engine, self._engine = self._engine, None
             await engine.close()
+
+
+def _stand_in(listed: Mapping[str, Any]) -> dict[str, Any]:
+    """What the list says of a container in the form of an inspect, so that it is chosen as it would be if it answered.
+
+    Nobody can look into it, so it ends up as left out, with a fault where somebody asked for it.
+    """
+    created = listed.get("Created")
+    return {
+        "Id": listed.get("Id"),
+        "Name": next(iter(listed.get("Names") or ()), ""),
+        "Created": datetime.datetime.fromtimestamp(created, datetime.UTC).isoformat() if created else "",
+        "State": {"Status": listed.get("State")},
+        "Config": {"Image": listed.get("Image"), "Labels": listed.get("Labels")},
+        "Mounts": listed.get("Mounts"),
+    }
 
 
 def _own_id() -> str:
