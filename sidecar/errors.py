@@ -83,6 +83,18 @@ class LibraryFull(MediaSyncError):
     transient = True
 
 
+class FolderGone(MediaSyncError):
+    """A folder of the library was moved or deleted while it was written to. Nothing of the group was recorded."""
+
+    transient = True
+
+
+class TooManyOpen(MediaSyncError):
+    """No file can be opened, for too many are. Nothing is wrong with the disk."""
+
+    transient = True
+
+
 class Locked(Refused):
     """Another process works on the same library or state."""
 

@@ -10,7 +10,7 @@ import os
 import re
 from collections.abc import Iterator
 
-from sidecar.errors import LibraryFull, LibraryUnsafe, MediaSyncError, NameUnusable
+from sidecar.errors import FolderGone, LibraryFull, LibraryUnsafe, NameUnusable, TooManyOpen
 from sidecar.models import shown
 from sidecar.mounts import mount_of
 
@@ -20,18 +20,6 @@ _RENAME_NOREPLACE = 1
 
 
 OUT_OF_FILES = (errno.EMFILE, errno.ENFILE)
-
-
-class FolderGone(MediaSyncError):
-    """A folder of the library was moved or deleted while it was written to. Nothing of the group was recorded."""
-
-    transient = True
-
-
-class TooManyOpen(MediaSyncError):
-    """No file can be opened, for too many are. Nothing is wrong with the disk."""
-
-    transient = True
 
 
 def digest_of(fd: int) -> bytes:
