@@ -19,7 +19,7 @@ _BROKEN = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR) 
 
 @contextlib.contextmanager
 def translated(where: str) -> Iterator[None]:
-    """Raise ManifestDamaged, LibraryFull or LibraryUnsafe for what SQLite says; `where` names the manifest or state.
+    """Raise ManifestDamaged, LibraryFull or LibraryUnsafe for what SQLite says; `where` names the manifest.
 
     What only a mistake of this program can cause (a constraint, a closed connection) stays what it is.
     """
@@ -34,12 +34,12 @@ def translated(where: str) -> Iterator[None]:
 def _ours(where: str, error: sqlite3.DatabaseError) -> MediaSyncError:
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF  # without one: text that is no UTF-8
     if code in _BROKEN:
-        return ManifestDamaged(f"the manifest in {where} is damaged: {error}",
+        return ManifestDamaged(f"the {where} is damaged: {error}",
                                hint="keep that file, restore a copy of it or start with a new --state "
                                     "folder")  # fmt: skip
     if code == sqlite3.SQLITE_FULL:
-        return LibraryFull(f"{where} is full", hint="free space there")
-    return LibraryUnsafe(f"{where} cannot be used: {error}", hint="check owner, permissions and free space")
+        return LibraryFull(f"the disk of the no space is left for the manifest {where}", hint="free space there")
+    return LibraryUnsafe(f"the {where} cannot be used: {error}", hint="check owner, permissions and free space")
 
 
 def make_folder(state: Path) -> None:
@@ -47,8 +47,8 @@ def make_folder(state: Path) -> None:
     try:
         os.makedirs(state, exist_ok=True)
     except OSError as error:
-        raise LibraryUnsafe(f"state {state} cannot be used: {error}",
-                            hint="choose a folder that can be written") from error  # fmt: skip
+        raise LibraryUnsafe(f"state {state} cannot be used: {(error.strerror or str(error)).lower()}",
+                            hint="mount a folder or volume there, or name another with --state") from error  # fmt: skip
 
 
 def open_to_write(state: Path) -> sqlite3.Connection:
@@ -56,7 +56,7 @@ def open_to_write(state: Path) -> sqlite3.Connection:
     make_folder(state)
     path = state / FILE_NAME
     fresh = not os.path.exists(path)
-    with translated(f"state {state}"), contextlib.ExitStack() as undo:
+    with translated(f"manifest {path}"), contextlib.ExitStack() as undo:
         db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=_PATIENCE)
         undo.callback(db.close)
         db.execute("PRAGMA journal_mode = WAL")
@@ -79,10 +79,11 @@ def open_to_look(state: Path) -> sqlite3.Connection | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
-        raise LibraryUnsafe(f"state {state} cannot be used: {error}", hint="check owner and permissions") from error
+        why = (error.strerror or str(error)).lower()
+        raise LibraryUnsafe(f"state {state} cannot be used: {why}", hint="check owner and permissions") from error
     if os.access(state, os.W_OK | os.X_OK) and os.access(path, os.W_OK):
         return open_to_write(state)
-    with translated(f"state {state}"), contextlib.ExitStack() as undo:
+    with translated(f"manifest {path}"), contextlib.ExitStack() as undo:
         db = _read_only(path)
         undo.callback(db.close)
         _check(db)

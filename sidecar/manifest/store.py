@@ -58,7 +58,7 @@ class Manifest:
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._mutex, translated("the state folder"):
+        with self._mutex, translated("manifest"):
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield self._db
@@ -69,7 +69,7 @@ class Manifest:
                 raise
 
     def _read(self, sql: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
-        with self._mutex, translated("the state folder"):
+        with self._mutex, translated("manifest"):
             return self._db.execute(sql, values).fetchall()
 
     # -- library and sources ----------------------------------------------------------------------------------------
