@@ -38,7 +38,7 @@ def _ours(where: str, error: sqlite3.DatabaseError) -> MediaSyncError:
                                hint="keep that file, restore a copy of it or start with a new --state "
                                     "folder")  # fmt: skip
     if code == sqlite3.SQLITE_FULL:
-        return LibraryFull(f"the disk of the no space is left for the manifest {where}", hint="free space there")
+        return LibraryFull(f"the disk of the {where} is full", hint="free space there")
     return LibraryUnsafe(f"the {where} cannot be used: {error}", hint="check owner, permissions and free space")
 
 
