@@ -159,8 +159,8 @@ class SyncOrchestrator:
     # -- doing ------------------------------------------------------------------------------------------------------
 
     async def _sync(self, report: JobReport, chosen: _Chosen, progress: ProgressManager) -> None:
-        engine = SyncEngine(self._library, self._manifest, sync_options(self._settings, dry_run=report.dry_run, open_files=self._open_files),
-                            self._bus, self._clock_ns)  # fmt: skip
+        options = sync_options(self._settings, dry_run=report.dry_run, open_files=self._open_files)
+        engine = SyncEngine(self._library, self._manifest, options, self._bus, self._clock_ns)
         for source, provider in chosen.sources:
             with logger.contextualize(source=source.name):
                 async with _reached(provider, source) as (adapter, error):
