@@ -116,8 +116,8 @@ class _RootPass:
         self._require_apart(scan)
         known, waiting = await asyncio.to_thread(lambda: (manifest.known(self._key, self._root),
                                                           manifest.waiting(self._key, self._root)))  # fmt: skip
-        decision = decide(scan, known, waiting, self._key.generation_id, self._source.rules,
-                          self._engine.options.settling)  # fmt: skip
+        decision = await asyncio.to_thread(decide, scan, known, waiting, self._key.generation_id, self._source.rules,
+                                           self._engine.options.settling)  # fmt: skip
         self._report.bytes_listed += scan.received
         self._count(decision)
         self._waiting = decision.waiting

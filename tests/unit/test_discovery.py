@@ -26,9 +26,8 @@ async def test_recorded_container_becomes_a_source() -> None:
     assert source == Source(
         name="generator", kind="comfyui", transport="docker", generation=RECORDED["Id"], container="generator",
         roots=(b"/data/ComfyUI/output",), state="running", rules=Rules(), mounts=("volume",), group="",
-        places=(source.places[0],),
+        places=("/var/lib/docker/volumes/models/_data",),
     )  # fmt: skip
-    assert source.places[0].endswith("/ComfyUI/output")
 
 
 async def test_labels_say_all() -> None:
