@@ -85,10 +85,8 @@ def plan_root(scan: Scan, known: dict[bytes, Known], generation_id: int, rules: 
         return RootPlan(scan.root, (), tuple((f.path, "clock jumped") for f in files), reason, len(files))
     owners = {e.path: (e.uid, e.gid) for e in scan.entries if e.type is FileType.DIRECTORY} | {b"": scan.owner}
     newest = _newest(files, purge.keep_newest, scan.now_ns)
-    verdicts: dict[bytes, str] = {}
-    for f in files:
-        verdicts[f.path] = _why_kept(f, known.get(f.path), generation_id, rules, purge, scan.now_ns, newest, owners,
-                                     clock_ns)  # fmt: skip
+    look = _Look(generation_id, rules, purge, scan.now_ns, clock_ns, newest, owners)
+    verdicts = {f.path: _why_kept(f, known.get(f.path), look) for f in files}
     _keep_companions(verdicts)
     candidates = tuple(
         Candidate(record.file_id, f, record.hash, record.library_path, owners.get(_folder(f.path), (-1, -1)))
@@ -99,32 +97,52 @@ def plan_root(scan: Scan, known: dict[bytes, Known], generation_id: int, rules: 
     return RootPlan(scan.root, candidates, kept, _empties(candidates, files, purge), len(files))
 
 
-def _why_kept(f: FileStat, record: Known | None, generation_id: int, rules: Rules, purge: PurgeRules, now_ns: int,
-              newest: set[bytes], owners: dict[bytes, tuple[int, int]], clock_ns: int) -> str:  # fmt: skip
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What one look at a root found, for judging its files: clocks in ns, owners of its folders as (uid, gid)."""
+
+    generation_id: int
+    rules: Rules
+    purge: PurgeRules
+    now_ns: int
+    clock_ns: int
+    newest: set[bytes]
+    owners: dict[bytes, tuple[int, int]]
+
+
+def _why_kept(f: FileStat, record: Known | None, look: _Look) -> str:
     """The first reason to keep a file; "" when there is none."""
-    kind = classify(f.path)
-    if f.type is not FileType.FILE or kind.reason or kind.kind not in purge.kinds:
+    rules, kind = look.rules, classify(f.path)
+    if f.type is not FileType.FILE:
+        return "a link" if f.type is FileType.LINK else "not a regular file"
+    if kind.reason or kind.kind not in look.purge.kinds:
         return kind.reason or "not a kind that is purged"
     if record is None:
         return "not stored yet"
+    if record.generation_id != look.generation_id:
+        return "new generation, not looked at by a sync yet"
     if not same_stat(record.size, record.mtime_ns, record.inode, f.size, f.mtime_ns, f.inode,
                      exact=record.exact and f.exact):  # fmt: skip
         return "changed since it was stored"
-    if record.generation_id != generation_id:
-        return "new generation, not looked at by a sync yet"
-    if f.mtime_ns > now_ns:
+    return _too_young(f, record, look) or _spared(f, rules, look)
+
+
+def _too_young(f: FileStat, record: Known, look: _Look) -> str:
+    if f.mtime_ns > look.now_ns:
         return "its mtime lies in the future"
-    if now_ns - f.mtime_ns <= rules.older_than_ns:
+    if look.now_ns - f.mtime_ns <= look.rules.older_than_ns:
         return "younger than the age limit"
-    if clock_ns - record.stored_ns < purge.min_stored_ns:
-        return "stored too short a time ago"
+    return "stored too short a time ago" if look.clock_ns - record.stored_ns < look.purge.min_stored_ns else ""
+
+
+def _spared(f: FileStat, rules: Rules, look: _Look) -> str:
     if matches(f.path, rules.preserve):
         return "preserved by pattern"
     if matches(f.path, rules.exclude) or (rules.include and not matches(f.path, rules.include)):
         return "not to be pulled any more"  # stored under other rules; what is none of our business now stays
-    if f.path in newest:
+    if f.path in look.newest:
         return "newest of its prefix"
-    if f.uid != owners.get(_folder(f.path), (-1, -1))[0]:
+    if f.uid != look.owners.get(_folder(f.path), (-1, -1))[0]:
         return "foreign owner"
     return ""
 

@@ -6,6 +6,7 @@ halves become the line that a person reads.
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import json
 import re
@@ -154,13 +155,11 @@ def parse_text(value: object) -> str:
 def parse_limit(value: object) -> int | Percent:
     """A count (`500`) or a share (`50%`)."""
     text = str(value).strip()
-    try:
+    if text.isascii() and text.isdigit():
+        return int(text)
+    with contextlib.suppress(InvalidOperation):
         if text.endswith("%") and 0 <= (share := Decimal(text[:-1].strip())) <= 100:
             return Percent(float(share))
-        if text.isascii() and text.isdigit():
-            return int(text)
-    except InvalidOperation:
-        pass
     raise Wrong(f"{quoted(value)} is neither a count nor a percentage", "write it like 500 or 50%")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import pty
@@ -28,13 +29,10 @@ def on_terminal(cli: Program, *args: str, columns: int = 120) -> tuple[int, str]
                                stdin=subprocess.DEVNULL, stdout=follower, stderr=follower)  # fmt: skip
     os.close(follower)
     said = bytearray()
-    try:
+    with contextlib.suppress(OSError):  # EIO: the other end is closed
         while data := os.read(leader, 65536):
             said += data
-    except OSError:  # EIO: the other end is closed
-        pass
-    finally:
-        os.close(leader)
+    os.close(leader)
     return process.wait(), said.decode()
 
 

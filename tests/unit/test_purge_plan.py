@@ -74,7 +74,7 @@ def test_what_is_stored_old_and_unchanged_may_go() -> None:
         (replace(A, mtime_ns=OLD + NS, exact=False), record(A), "changed since it was stored"),
         (A, record(A, generation=2), "new generation, not looked at by a sync yet"),
         (replace(A, uid=0), record(A), "foreign owner"),
-        (replace(A, type=FileType.LINK), record(A), "not a kind that is purged"),
+        (replace(A, type=FileType.LINK), record(A), "a link"),
         (original(b"x.safetensors"), record(original(b"x.safetensors")), "model file"),
         (original(b"x.latent"), record(original(b"x.latent")), "latent"),
         (original(b"log.csv"), record(original(b"log.csv")), "table"),
