@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -235,3 +237,20 @@ def test_what_one_source_keeps_is_kept_in_every_source_that_sees_the_folder(
     assert (done.code, report["purged"], report["refused"]) == (5, 0, "purge is switched off for this source")
     assert "share a folder" in done.err
     assert len(careful.files()) == 3
+
+
+def test_after_this_machines_clock_jumped_nothing_is_old(generator: MakeGenerator, cli: Program) -> None:
+    """The last look at the clocks is made to say that a month passed which the boot clock did not see."""
+    one = generator()
+    filled(cli, one, pictures(["a.png", "b.png"]))
+    with closing(sqlite3.connect(cli.state / "manifest.sqlite3")) as db:
+        (note,) = db.execute("SELECT value FROM meta WHERE key = 'note.clock'").fetchone()
+        before = json.loads(note)
+        before["wall_ns"] -= 30 * 24 * 3600 * 10**9
+        db.execute("UPDATE meta SET value = ? WHERE key = 'note.clock'", (json.dumps(before),))
+        db.commit()
+    for _ in range(2):  # noticed once, it holds for as long as ages count
+        code, report = purge(cli, one)
+        assert (code, report["purged"]) == (5, 0)
+        assert "clock jumped: nothing is deleted for another 14" in report["refused"]
+    assert one.files() == {b"a.png", b"b.png"}
