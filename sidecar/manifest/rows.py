@@ -14,7 +14,6 @@ class SourceKey:
     source_id: int
     generation_id: int
     name: str
-    is_new_generation: bool
 
 
 @dataclass(frozen=True, slots=True)

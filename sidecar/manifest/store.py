@@ -104,15 +104,15 @@ class Manifest:
                 (source.name, source.kind, source.transport),
             )
             (source_id,) = db.execute("SELECT id FROM sources WHERE name = ?", (source.name,)).fetchone()
-            made = db.execute(
+            db.execute(
                 "INSERT INTO generations (source_id, token, container, first_seen_ns) VALUES (?, ?, ?, ?) "
                 "ON CONFLICT DO NOTHING",
                 (source_id, source.generation, source.container, now_ns),
-            ).rowcount
+            )
             (generation_id,) = db.execute(
                 "SELECT id FROM generations WHERE source_id = ? AND token = ?", (source_id, source.generation)
             ).fetchone()
-        return SourceKey(source_id, generation_id, source.name, made > 0)
+        return SourceKey(source_id, generation_id, source.name)
 
     def look_up(self, source: Source) -> SourceKey:
         """Like `enter`, and records nothing: what was never entered has -1 in place of its numbers."""
@@ -122,7 +122,7 @@ class Manifest:
             (source.generation, source.name),
         )
         source_id, generation_id = rows[0] if rows else (-1, -1)
-        return SourceKey(source_id, generation_id, source.name, generation_id < 0)
+        return SourceKey(source_id, generation_id, source.name)
 
     # -- what is known of a root ------------------------------------------------------------------------------------
 

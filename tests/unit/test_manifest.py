@@ -73,8 +73,9 @@ def test_one_look_moves_rows_on(manifest: Manifest) -> None:
     key = recorded(manifest, new(b"a.png"), new(b"b.png", 2))
     known = manifest.known(key, ROOT)
     again = manifest.enter(replace(SOURCE, generation="id-2"), NOW)
-    assert (again.source_id, again.is_new_generation) == (key.source_id, True)
-    assert not manifest.enter(SOURCE, NOW).is_new_generation
+    assert again.source_id == key.source_id
+    assert again.generation_id != key.generation_id
+    assert manifest.enter(SOURCE, NOW) == key
     manifest.confirm(again, [(known[b"a.png"].file_id, FileStat(b"a.png", 10, NOW + 7, 99))], NOW,
                      [known[b"b.png"].file_id])  # fmt: skip
     now = manifest.known(again, ROOT)

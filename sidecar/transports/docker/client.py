@@ -92,10 +92,6 @@ class Engine:
         await self.control.close()
         await self._session.close()
 
-    def abort(self) -> None:
-        """Forget pooled connections; reads under way are aborted by those who opened them."""
-        self.data.close()
-
     async def inspect_all(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         """`docker inspect` of every container, stopped ones too; of those that did not answer, what the list says.
 
