@@ -8,6 +8,7 @@ unless the end is allowed there. Memory is what the largest Want keeps, never th
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Generator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -61,7 +62,7 @@ class Short(Exception):
         self.got = got
 
 
-class Want:
+class Want(ABC):
     """One request. `eat` takes bytes from `at` on and answers how far it got; `done` says that it is filled."""
 
     __slots__ = ("done", "got", "what")
@@ -71,13 +72,13 @@ class Want:
         self.done = False
         self.got = bytearray()
 
+    @abstractmethod
     def eat(self, view: memoryview, at: int) -> int:
         """Consume from `view[at:]`; answers the new position. Called with at least one byte, while not done."""
-        raise NotImplementedError
 
 
-class Take(Want):
-    """Exactly `count` bytes, few of them."""
+class _Counted(Want):
+    """A request for a known number of bytes."""
 
     __slots__ = ("count",)
 
@@ -85,6 +86,12 @@ class Take(Want):
         super().__init__(what)
         self.count = count
         self.done = count <= 0
+
+
+class Take(_Counted):
+    """Exactly `count` bytes, few of them."""
+
+    __slots__ = ()
 
     def eat(self, view: memoryview, at: int) -> int:
         stop = min(len(view), at + self.count - len(self.got))
@@ -93,15 +100,10 @@ class Take(Want):
         return stop
 
 
-class Skip(Want):
+class Skip(_Counted):
     """Pass over exactly `count` bytes."""
 
-    __slots__ = ("count",)
-
-    def __init__(self, count: int, what: str) -> None:
-        super().__init__(what)
-        self.count = count
-        self.done = count <= 0
+    __slots__ = ()
 
     def eat(self, view: memoryview, at: int) -> int:
         stop = min(len(view), at + self.count)
