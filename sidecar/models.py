@@ -6,33 +6,30 @@ are bytes, and generators are made to write names that are not UTF-8. `shown()` 
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 from urllib.parse import quote_from_bytes
 
 NS = 1_000_000_000
-_ENCODED = re.compile(r"%(?=[0-9A-Fa-f]{2})")
 INODE_BITS = (1 << 63) - 1  # of an inode number, what SQLite holds and so a scan keeps
 
 
 def shown(path: bytes) -> str:
-    """A path as text for people, logs and JSON: UTF-8 as it is, other bytes and control characters percent-encoded.
+    """A path as text for people, logs and JSON: printable UTF-8 as it is, any other name percent-encoded.
 
-    What already looks encoded has its `%` encoded, so that two names are never shown as one.
+    A name that is encoded has its own `%` encoded, too, so that decoding it gives the bytes back. ComfyUI's literal
+    `%date:...%` folders are plain text and stay as they are.
 
-    >>> shown(b"a b.png"), shown(b"caf\\xe9.png"), shown(b"two\\nlines"), shown(b"100%.png"), shown(b"%41.png")
-    ('a b.png', 'caf%E9.png', 'two%0Alines', '100%.png', '%2541.png')
+    >>> shown(b"a b.png"), shown(b"caf\\xe9.png"), shown(b"100%\\n.png"), shown(b"%date:yyyy%.png")
+    ('a b.png', 'caf%E9.png', '100%25%0A.png', '%date:yyyy%.png')
     """
     try:
         text = path.decode("utf-8")
     except UnicodeDecodeError:
         return quote_from_bytes(path, safe=b"/ ~!@$&'()*+,;=:[]{}#^`|<>?\"\\")
-    if "%" in text:
-        text = _ENCODED.sub("%25", text)
     if text.isprintable():
         return text
-    return "".join(c if c.isprintable() else quote_from_bytes(c.encode()) for c in text)
+    return "".join(c if c.isprintable() and c != "%" else quote_from_bytes(c.encode()) for c in text)
 
 
 def clamped(ns: int) -> int:

@@ -146,7 +146,9 @@ def test_a_complaint_is_said_once_until_it_was_gone() -> None:
     assert next_pass("gone", "gone") == ["pass"]
 
 
-def test_names_that_look_encoded_cannot_be_taken_for_encoded_ones() -> None:
-    names = (b"%41.png", b"A.png", b"%2541.png", b"100%.png", b"caf\xe9%41.png", b"\xc3\xa9%0a\n.png", b"%zz")
-    assert [shown(name) for name in names[:4]] == ["%2541.png", "A.png", "%252541.png", "100%.png"]
-    assert [unquote_to_bytes(shown(name)) for name in names] == list(names)
+def test_plain_names_are_shown_as_they_are_and_encoded_ones_can_be_decoded() -> None:
+    plain = (b"%41.png", b"100%.png", b"%date:yyyy-MM-dd%/a.png", "caf\u00e9.png".encode())
+    assert [shown(name).encode() for name in plain] == list(plain)
+    encoded = (b"caf\xe9%41.png", b"\xc3\xa9%0a\n.png", b"\x1b[31m%zz", b"\xff%25")
+    assert [unquote_to_bytes(shown(name)) for name in encoded] == list(encoded)
+    assert all(shown(name).isprintable() for name in encoded)
