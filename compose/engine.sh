@@ -209,14 +209,26 @@ stop_processes() {
     return 0
 }
 
-# Stops the private engine if this was its last user and nobody asked to keep it.
+# What an engine mounted under its folder outlives it when it was killed, or ended before its last container: a
+# container with the host's network leaves its namespace mounted at exec/netns. Deepest first.
+unmount_below() {
+    local at
+    awk -v top="$1/" 'index($5, top) == 1 { print $5 }' /proc/self/mountinfo | sort -r | while read -r at; do
+        umount -l "$at" 2>/dev/null || true
+    done
+}
+
+# Stops the private engine if this was its last user and nobody asked to keep it. What cannot be tidied up is said, and
+# is no reason to fail what ran before.
 stop_private_engine() {
     local run
     [ -s "$ENGINE/folder" ] || return 0
     run=$(cat "$ENGINE/folder")
     stop_processes "$run"
     rm -f "$ENGINE/host" "$ENGINE/keep" "$ENGINE/folder"
-    case $run in "$ENGINE"/run | /tmp/media-sync.*) rm -rf "$run" ;; esac
+    case $run in "$ENGINE"/run | /tmp/media-sync.*) ;; *) return 0 ;; esac
+    unmount_below "$run"
+    rm -rf "$run" || say "· $run could not be removed; the next run uses it again"
 }
 
 # ---- both ------------------------------------------------------------------------------------------------------------
