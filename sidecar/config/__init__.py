@@ -6,6 +6,7 @@ from sidecar.config.layers import parse_source_arg
 from sidecar.config.load import load
 from sidecar.config.model import (
     KINDS,
+    ApiSettings,
     DockerSettings,
     LogSettings,
     PurgeSettings,
@@ -35,6 +36,7 @@ from sidecar.config.units import (
 
 __all__ = [
     "KINDS",
+    "ApiSettings",
     "DockerSettings",
     "Loaded",
     "LogSettings",

@@ -27,6 +27,11 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 _CONTAINER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _HOST_HINT = "write it like unix:///var/run/docker.sock or tcp://host:2376"
 _SSH_HINT = "forward its socket, `ssh -NL ./far.sock:/var/run/docker.sock user@host`, and name it as unix:///…/far.sock"
+_HOST_NAME = r"(?:[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?|\[[0-9A-Fa-f:.]+\])"
+_LISTEN = re.compile(rf"(?P<host>{_HOST_NAME}):(?P<port>[0-9]{{1,5}})")
+_ALLOWED_HOST = re.compile(rf"{_HOST_NAME}(?::[0-9]{{1,5}})?")
+_ORIGIN = re.compile(rf"https?://{_HOST_NAME}(?::[0-9]{{1,5}})?")
+_TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]{16,256}")
 _NO_SCHEME = re.compile(r"[A-Za-z0-9_.@-]+(:[0-9]{1,5})?")
 
 
@@ -124,6 +129,41 @@ def _pause(value: object) -> int:
 
 _optional_duration = units.optional(units.parse_duration)
 
+
+def listen_address(value: object) -> str:
+    """Where a server listens, as `host:port`; an IPv6 address stands in brackets."""
+    text = units.parse_text(value)
+    found = _LISTEN.fullmatch(text)
+    if found is None or not 1 <= int(found["port"]) <= 65535:
+        raise Wrong(f"{quoted(value)} is not an address to listen on",
+                    "write it like 127.0.0.1:8787, 0.0.0.0:8787 or [::1]:8787")  # fmt: skip
+    return text.lower()
+
+
+def _secret(value: object) -> str:
+    """A token: long enough that nobody guesses it, and of characters that travel in a header as they are."""
+    text = units.parse_text(value)
+    if not _TOKEN.fullmatch(text):  # not quoted back: it may be somebody's password
+        raise Wrong("is not a token", "write 16 to 256 letters, digits or any of - . _ ~ + / =")
+    return text
+
+
+def _hosts(value: object) -> tuple[str, ...]:
+    found = units.parse_list(value.replace(",", ";") if isinstance(value, str) else value)
+    for host in found:
+        if not _ALLOWED_HOST.fullmatch(host):
+            raise Wrong(f"{quoted(host)} is not a host", "write it like nas.lan or nas.lan:8787, without http://")
+    return tuple(dict.fromkeys(host.lower() for host in found))
+
+
+def _origins(value: object) -> tuple[str, ...]:
+    found = units.parse_list(value.replace(",", ";") if isinstance(value, str) else value)
+    for origin in found:
+        if not _ORIGIN.fullmatch(origin):
+            raise Wrong(f"{quoted(origin)} is not an origin", "write it like https://media.example, without a path")
+    return tuple(dict.fromkeys(origin.lower() for origin in found))
+
+
 Duration = Annotated[int, BeforeValidator(units.parse_duration), Shown(units.format_duration)]
 MaybeDuration = Annotated[
     int | None,
@@ -141,6 +181,7 @@ Globs = Annotated[tuple[str, ...], BeforeValidator(globs)]
 Roots = Annotated[tuple[str, ...], BeforeValidator(_root_paths)]
 Folder = Annotated[Path, BeforeValidator(lambda value: Path(units.parse_text(str(value))))]
 Text = Annotated[str | None, BeforeValidator(units.optional(units.parse_text))]
+Secret = Annotated[str | None, BeforeValidator(units.optional(_secret))]
 
 
 class Section(BaseModel):
@@ -217,6 +258,32 @@ class ScheduleSettings(Section):
     every: MaybePause = Field(None, description="From one pass of `serve` to the next, at least 1s; unset is 1m.")
 
 
+class ApiSettings(Section):
+    """How `serve` answers HTTP: the page, the API, probes and metrics."""
+
+    enabled: Switch = Field(True, description="Whether `serve` answers HTTP: the page, the API, probes and metrics.")
+    listen: Annotated[str, BeforeValidator(listen_address)] = Field(
+        "127.0.0.1:8787", description="Address and port that `serve` answers HTTP on."
+    )
+    token: Secret = Field(
+        None,
+        description="What clients that may control have to present; unset is made once and kept in state/token.",
+        json_schema_extra={"secret": True},
+    )
+    read_token: Secret = Field(
+        None,
+        description="A second token, whose holders may look at everything and start nothing.",
+        json_schema_extra={"secret": True},
+    )
+    allowed_hosts: Annotated[tuple[str, ...], BeforeValidator(_hosts)] = Field(
+        (), description="Names that browsers may call this service by, besides localhost and api.listen (; between)."
+    )
+    allowed_origins: Annotated[tuple[str, ...], BeforeValidator(_origins)] = Field(
+        (), description="Other sites whose scripts may call the API with a token, like https://media.example."
+    )
+    metrics_open: Switch = Field(False, description="Whether /metrics is answered without a token.")
+
+
 class SourceSettings(Section):
     """One source that the operator named. Exactly one of container, service and label says which container it is."""
 
@@ -269,6 +336,7 @@ class Settings(BaseSettings):
     purge: PurgeSettings = Field(default_factory=PurgeSettings)
     docker: DockerSettings = Field(default_factory=DockerSettings)
     schedule: ScheduleSettings = Field(default_factory=ScheduleSettings)
+    api: ApiSettings = Field(default_factory=ApiSettings)
     sources: dict[str, SourceSettings] = Field(default_factory=dict)
 
     @classmethod

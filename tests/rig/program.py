@@ -72,7 +72,9 @@ class Program:
     def environment(self, extra: Mapping[str, str] | None = None) -> dict[str, str]:
         """What a process sees: no settings of the person who runs the tests."""
         kept = {key: os.environ[key] for key in INHERITED if key in os.environ}
-        return {**kept, "HOME": str(self.folder), "DOCKER_HOST": self.host, **self.env, **(extra or {})}
+        # tests run beside each other: whoever needs `serve` to answer HTTP gives it a port of its own
+        quiet = {"MEDIA_SYNC_API__ENABLED": "false"}
+        return {**kept, **quiet, "HOME": str(self.folder), "DOCKER_HOST": self.host, **self.env, **(extra or {})}
 
     def __call__(self, *args: str, bare: bool = False, env: Mapping[str, str] | None = None, timeout: float = 120,
                  stdin: str | None = None, preexec: Any = None) -> Result:  # fmt: skip
