@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from sidecar.jobs import JobView
+
 
 @dataclass(frozen=True, slots=True)
 class Event:
@@ -55,6 +57,33 @@ class FileRestored(Event):
     """An original that an interrupted purge had moved away is back under its own name."""
 
     path: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class JobChanged(Event):
+    """A job was queued, began, was joined by another request, or ended. `source` is "": a job may have many."""
+
+    view: JobView
+
+
+@dataclass(frozen=True, slots=True)
+class SourceChanged(Event):
+    """Discovery found a source that was not there, lost one, or found it in another state. `job` is "".
+
+    `change` is `found`, `gone` or `changed`; `state` is its container's, "" where there is none any more.
+    """
+
+    change: str
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class SourceSlowed(Event):
+    """A source keeps failing: passes leave it alone until `until_ns`. `until_ns` 0 says that it works again."""
+
+    failures: int
+    until_ns: int
+    reason: str
 
 
 Listener = Callable[[Event], None]

@@ -89,19 +89,22 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class JobRow:
-    """One past or running job. `ok` is None while it runs, and for ever when it was killed.
+    """One job. `ok` is None until it ended; `started_ns` is None while it waits, and for one that never began.
 
-    `number` grows from one job to the next.
+    `number` grows from one job to the next; `sources` is empty for all; `state` is one of sidecar.jobs.
     """
 
     id: str
     action: str
     cause: str
-    started_ns: int
+    started_ns: int | None
     ended_ns: int | None
     ok: bool | None
     report: str | None
     number: int = 0
+    state: str = ""
+    queued_ns: int = 0
+    sources: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

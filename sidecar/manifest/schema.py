@@ -68,6 +68,20 @@ _MIGRATIONS = (
         SELECT id, action, cause, started_ns, ended_ns, ok, report FROM jobs_by_time ORDER BY started_ns;
     DROP TABLE jobs_by_time;
     """,
+    # a job is recorded when it is queued, so it may have no beginning
+    """
+    ALTER TABLE jobs RENAME TO jobs_begun;
+    CREATE TABLE jobs (
+        number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, action TEXT NOT NULL, cause TEXT NOT NULL,
+        sources TEXT NOT NULL, state TEXT NOT NULL, queued_ns INTEGER NOT NULL, started_ns INTEGER, ended_ns INTEGER,
+        ok INTEGER, report TEXT
+    ) STRICT;
+    INSERT INTO jobs SELECT number, id, action, cause, '[]',
+        CASE WHEN ended_ns IS NULL THEN 'running' WHEN ok THEN 'done' ELSE 'partly' END,
+        started_ns, started_ns, ended_ns, ok, report FROM jobs_begun;
+    DROP TABLE jobs_begun;
+    CREATE INDEX jobs_causes ON jobs (cause, number);
+    """,
 )
 
 VERSION = len(_MIGRATIONS)

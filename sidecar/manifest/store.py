@@ -265,29 +265,61 @@ class Manifest:
 
     # -- jobs and reports -------------------------------------------------------------------------------------------
 
-    def start_job(self, job: str, action: str, cause: str, now_ns: int) -> None:
-        """Record that a job began; old ones beyond the newest thousand are dropped."""
+    def queue_job(self, job: str, action: str, cause: str, now_ns: int, sources: Sequence[str] = ()) -> None:
+        """Record that a job waits for its turn."""
         with self._transaction() as db:
-            db.execute(
-                "INSERT INTO jobs (id, action, cause, started_ns) VALUES (?, ?, ?, ?)", (job, action, cause, now_ns)
-            )
-            db.execute(
-                "DELETE FROM jobs WHERE id IN (SELECT id FROM jobs ORDER BY number DESC LIMIT -1 OFFSET ?)",
-                (JOBS_KEPT,),
-            )
+            self._add_job(db, (job, action, cause, json.dumps(sources), "queued", now_ns, None))
 
-    def end_job(self, job: str, ok: bool, report: str, now_ns: int) -> None:
-        """Record how a job ended."""
+    def start_job(self, job: str, action: str, cause: str, now_ns: int, sources: Sequence[str] = ()) -> None:
+        """Record that a job began, queued or not; old ones beyond the newest thousand are dropped."""
         with self._transaction() as db:
-            db.execute("UPDATE jobs SET ended_ns = ?, ok = ?, report = ? WHERE id = ?", (now_ns, ok, report, job))
+            waited = db.execute("UPDATE jobs SET state = 'running', cause = ?, started_ns = ? WHERE id = ?",
+                                (cause, now_ns, job))  # fmt: skip
+            if not waited.rowcount:
+                self._add_job(db, (job, action, cause, json.dumps(sources), "running", now_ns, now_ns))
 
-    def jobs(self, limit: int = 20) -> list[JobRow]:
-        """The newest jobs first, in the order in which they began whatever the clock said."""
-        rows = self._read(
-            "SELECT id, action, cause, started_ns, ended_ns, ok, report, number FROM jobs ORDER BY number DESC LIMIT ?",
-            (limit,),
+    @staticmethod
+    def _add_job(db: sqlite3.Connection, row: tuple[object, ...]) -> None:
+        db.execute("INSERT INTO jobs (id, action, cause, sources, state, queued_ns, started_ns) "
+                   "VALUES (?, ?, ?, ?, ?, ?, ?)", row)  # fmt: skip
+        db.execute(
+            "DELETE FROM jobs WHERE id IN (SELECT id FROM jobs ORDER BY number DESC LIMIT -1 OFFSET ?)", (JOBS_KEPT,)
         )
-        return [JobRow(r[0], r[1], r[2], r[3], r[4], None if r[5] is None else bool(r[5]), r[6], r[7]) for r in rows]
+
+    def end_job(self, job: str, ok: bool, report: str, now_ns: int, state: str = "") -> None:
+        """Record how a job ended, also one that never began."""
+        with self._transaction() as db:
+            db.execute("UPDATE jobs SET ended_ns = ?, ok = ?, report = ?, state = ? WHERE id = ?",
+                       (now_ns, ok, report, state or ("done" if ok else "partly"), job))  # fmt: skip
+
+    def close_jobs(self, report: str, now_ns: int) -> int:
+        """Record as failed, for the reason in `report`, what a killed process left open. Answers how many."""
+        with self._transaction() as db:
+            closed = db.execute("UPDATE jobs SET ended_ns = ?, ok = 0, report = ?, state = 'failed' "
+                                "WHERE ended_ns IS NULL", (now_ns, report))  # fmt: skip
+            return closed.rowcount
+
+    def jobs(self, limit: int = 20, *, causes: Sequence[str] = (), before: int | None = None) -> list[JobRow]:
+        """The newest jobs first, in the order in which they were asked for, whatever the clock said.
+
+        `causes` are those of interest, all when empty; `before` is the number that the answer has to lie below.
+        """
+        rows = self._read(
+            "SELECT id, action, cause, started_ns, ended_ns, ok, report, number, state, queued_ns, sources FROM jobs "
+            "WHERE (?1 = '[]' OR cause IN (SELECT value FROM json_each(?1))) AND (?2 IS NULL OR number < ?2) "
+            "ORDER BY number DESC LIMIT ?3",
+            (json.dumps(list(causes)), before, limit),
+        )
+        return [_job(row) for row in rows]
+
+    def job(self, job: str) -> JobRow | None:
+        """One job by its ID; None when there was none, or it was dropped."""
+        rows = self._read(
+            "SELECT id, action, cause, started_ns, ended_ns, ok, report, number, state, queued_ns, sources FROM jobs "
+            "WHERE id = ?",
+            (job,),
+        )
+        return _job(rows[0]) if rows else None
 
     def totals(self) -> list[SourceTotals]:
         """Per source: files by state and bytes whose copies are kept, by name."""
@@ -313,3 +345,8 @@ class Manifest:
             (json.dumps(list(sources)), before, limit),
         )
         return [Item(*r) for r in rows]
+
+
+def _job(r: tuple[Any, ...]) -> JobRow:
+    return JobRow(r[0], r[1], r[2], r[3], r[4], None if r[5] is None else bool(r[5]), r[6], r[7], r[8], r[9],
+                  tuple(json.loads(r[10])))  # fmt: skip
