@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from loguru import logger
@@ -273,7 +273,7 @@ def list_items(context: Context, names: Names = None, limit: Limit = "100", curs
         finally:
             manifest.close()
     page, more = found[:most], len(found) > most
-    value = {"items": [_item(i) for i in page], "next": str(page[-1].file_id) if more else None}
+    value = {"items": [i.as_json() for i in page], "next": str(page[-1].file_id) if more else None}
 
     def text() -> str:
         rows = [(i.source, i.state, tables.size(i.size), tables.when(i.mtime_ns), shown(i.library_path)) for i in page]
@@ -293,21 +293,6 @@ def _known(names: list[str], known: list[str]) -> list[str]:
             hint = near(name, known) or (f"there are {', '.join(known)}" if known else "nothing is stored yet")
             raise UnknownSource(f"nothing was ever stored from a source {quoted(name)}", hint=hint)
     return [name.lower() for name in names]
-
-
-def _item(item: Item) -> dict[str, Any]:
-    return {
-        "hash": item.hash.hex(),
-        "source": item.source,
-        "path": shown(item.path),
-        "library_path": shown(item.library_path),
-        "size": item.size,
-        "mtime_ns": item.mtime_ns,
-        "state": item.state,
-        "kind": item.kind,
-        "incomplete": item.incomplete,
-        "metadata": None,
-    }
 
 
 @command(app, "healthcheck")

@@ -297,26 +297,41 @@ class Library:
 
     # -- reading ----------------------------------------------------------------------------------------------------
 
-    def rehash(self, path: bytes) -> tuple[bytes, int] | None:
-        """SHA-256 and size of a copy, re-read from disk (cached pages are dropped first); None when it is not there.
+    def open_copy(self, path: bytes) -> int | None:
+        """A copy opened for reading, a descriptor that the caller closes; None when no regular file is there.
 
-        Its folders are opened afresh: what was moved elsewhere does not count. Raises TooManyOpen, NameUnusable.
+        Its folders are opened afresh and no link is followed: what was moved elsewhere does not count, and nothing
+        outside the library is reached. Raises TooManyOpen, NameUnusable.
         """
         head, name = split(path)
         try:
             with reached(self._root_fd, head) as folder:
                 fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
-            try:
-                if not stat.S_ISREG(os.fstat(fd).st_mode):
-                    return None
-                os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
-                return digest_of(fd), os.fstat(fd).st_size
-            finally:
-                os.close(fd)
         except OSError as error:
             if error.errno in OUT_OF_FILES:  # says nothing about the copy
                 raise too_many_open(f"library {self.root}") from error
+            return None
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            os.close(fd)
+            return None
+        return fd
+
+    def rehash(self, path: bytes) -> tuple[bytes, int] | None:
+        """SHA-256 and size of a copy, re-read from disk (cached pages are dropped first); None when it is not there.
+
+        Raises as `open_copy`.
+        """
+        if (fd := self.open_copy(path)) is None:
+            return None
+        try:
+            os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+            return digest_of(fd), os.fstat(fd).st_size
+        except OSError as error:
+            if error.errno in OUT_OF_FILES:
+                raise too_many_open(f"library {self.root}") from error
             return None  # an unreadable copy is no copy
+        finally:
+            os.close(fd)
 
     def sweep(self) -> int:
         """Remove temporary names that a crash left; answers how many. The lock makes sure that nobody uses them."""

@@ -100,6 +100,13 @@ def open_to_look(state: Path) -> sqlite3.Connection | None:
     return db
 
 
+def open_beside(state: Path) -> sqlite3.Connection:
+    """One more connection to a manifest that this process has open, which reads and never waits for the writer."""
+    path = state / FILE_NAME
+    uri = f"file:{quote_from_bytes(os.fsencode(path.absolute()))}?mode=ro"
+    return sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=_PATIENCE)
+
+
 def _read_only(path: Path) -> sqlite3.Connection:
     """Beside a writer its log is read, too; without one SQLite has to be told that nobody will write one."""
     uri = f"file:{quote_from_bytes(os.fsencode(path.absolute()))}?mode=ro"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
-from sidecar.models import FileStat
+from sidecar.models import FileStat, shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +86,21 @@ class Item:
     state: str
     kind: str
     incomplete: str | None
+
+    def as_json(self) -> dict[str, Any]:
+        """The shape that `list --json` and the API share; names that are no text are percent-encoded."""
+        return {
+            "hash": self.hash.hex(),
+            "source": self.source,
+            "path": shown(self.path),
+            "library_path": shown(self.library_path),
+            "size": self.size,
+            "mtime_ns": self.mtime_ns,
+            "state": self.state,
+            "kind": self.kind,
+            "incomplete": self.incomplete,
+            "metadata": None,
+        }
 
 
 @dataclass(frozen=True, slots=True)

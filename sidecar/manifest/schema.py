@@ -82,6 +82,10 @@ _MIGRATIONS = (
     DROP TABLE jobs_begun;
     CREATE INDEX jobs_causes ON jobs (cause, number);
     """,
+    # few videos among very many images are found without asking every image what it is
+    """
+    CREATE INDEX contents_kind ON contents (kind);
+    """,
 )
 
 VERSION = len(_MIGRATIONS)

@@ -13,6 +13,7 @@ from typing import Any
 from sidecar.manifest.opening import open_to_look, open_to_write, translated
 from sidecar.manifest.rows import Item, JobRow, Known, NewFile, OpenPurge, SourceKey, SourceTotals, Waiting
 from sidecar.manifest.schema import migrate
+from sidecar.manifest.search import ItemFilter, read_items
 from sidecar.models import FileStat, PurgeOutcome, Source
 
 JOBS_KEPT = 1000
@@ -337,14 +338,8 @@ class Manifest:
 
     def items(self, *, sources: Sequence[str] = (), limit: int = 100, before: int | None = None) -> list[Item]:
         """Files, newest record first, ids below `before`. Ask for one more than a page to know if there is another."""
-        rows = self._read(
-            "SELECT f.id, f.hash, s.name, f.path, f.library_path, f.size, f.mtime_ns, f.state, c.kind, c.incomplete "
-            "FROM files f JOIN sources s ON s.id = f.source_id JOIN contents c ON c.hash = f.hash "
-            "WHERE (?1 = '[]' OR s.name IN (SELECT value FROM json_each(?1))) AND (?2 IS NULL OR f.id < ?2) "
-            "ORDER BY f.id DESC LIMIT ?3",
-            (json.dumps(list(sources)), before, limit),
-        )
-        return [Item(*r) for r in rows]
+        wanted = ItemFilter(sources=tuple(sources))
+        return read_items(self._read, wanted, limit=limit, before=before)
 
 
 def _job(r: tuple[Any, ...]) -> JobRow:

@@ -1,0 +1,116 @@
+"""Looking through the manifest while another connection writes it: for the API, which must hold nobody up."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sidecar.manifest.opening import FILE_NAME, open_beside, translated
+from sidecar.manifest.rows import Item
+
+Read = Callable[[str, Sequence[object]], list[tuple[Any, ...]]]
+
+# Columns in the order of Item.
+_ITEM = "f.id, f.hash, s.name, f.path, f.library_path, f.size, f.mtime_ns, f.state, c.kind, c.incomplete"
+_MOST = "image"
+_FROM = "FROM files f JOIN sources s ON s.id = f.source_id JOIN contents c ON c.hash = f.hash"
+
+
+@dataclass(frozen=True, slots=True)
+class ItemFilter:
+    """Which files are meant; what is empty or None does not narrow.
+
+    `name` is part of the path in the source, ASCII letters in any case. `since_ns` and `until_ns` bound the mtime, ns
+    since the epoch, the first included and the second not.
+    """
+
+    sources: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ()
+    states: tuple[str, ...] = ()
+    name: str = ""
+    since_ns: int | None = None
+    until_ns: int | None = None
+
+    def where(self) -> tuple[str, list[object]]:
+        """The condition in SQL, and its values."""
+        parts, values = ["1"], list[object]()
+        if self.sources:
+            parts.append("f.source_id IN (SELECT id FROM sources WHERE name IN (SELECT value FROM json_each(?)))")
+            values.append(json.dumps(self.sources))
+        if self.kinds:
+            # images are most of what there is: walking the newest files finds them sooner than an index would
+            few = "f.hash IN (SELECT hash FROM contents WHERE kind IN (SELECT value FROM json_each(?)))"
+            parts.append("c.kind IN (SELECT value FROM json_each(?))" if _MOST in self.kinds else few)
+            values.append(json.dumps(self.kinds))
+        if self.states:
+            parts.append("f.state IN (SELECT value FROM json_each(?))")
+            values.append(json.dumps(self.states))
+        if self.since_ns is not None:
+            parts.append("f.mtime_ns >= ?")
+            values.append(self.since_ns)
+        if self.until_ns is not None:
+            parts.append("f.mtime_ns < ?")
+            values.append(self.until_ns)
+        if self.name:
+            parts.append("instr(lower(CAST(f.path AS TEXT)), lower(?)) > 0")
+            values.append(self.name)
+        return " AND ".join(parts), values
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """A content in the library: its size in bytes, its kind, and every place that it was ever put, likeliest first."""
+
+    sha256: bytes
+    size: int
+    kind: str
+    incomplete: str | None
+    library_paths: tuple[bytes, ...]
+
+
+class Search:
+    """A second connection to an open manifest, for reading alone. Safe to call from several threads, one at a time."""
+
+    def __init__(self, state: Path) -> None:
+        """Raises LibraryUnsafe and ManifestDamaged, as every method does."""
+        self._where = f"manifest {state / FILE_NAME}"
+        with translated(self._where):
+            self._db = open_beside(state)
+        self._mutex = threading.Lock()
+
+    def close(self) -> None:
+        """Close the file; idempotent."""
+        with self._mutex:
+            self._db.close()
+
+    def _read(self, sql: str, values: Sequence[object]) -> list[tuple[Any, ...]]:
+        with self._mutex, translated(self._where):
+            return self._db.execute(sql, values).fetchall()
+
+    def items(self, wanted: ItemFilter, *, limit: int, before: int | None = None) -> list[Item]:
+        """Files, newest record first, ids below `before`. Ask for one more than a page to know if there is another."""
+        return read_items(self._read, wanted, limit=limit, before=before)
+
+    def copy(self, sha256: bytes) -> Copy | None:
+        """A content by its hash; None when it was never stored."""
+        rows = self._read("SELECT size, kind, incomplete, library_path FROM contents WHERE hash = ?", (sha256,))
+        if not rows:
+            return None
+        size, kind, incomplete, path = rows[0]
+        others = self._read("SELECT DISTINCT library_path FROM files WHERE hash = ? ORDER BY id DESC", (sha256,))
+        paths = dict.fromkeys([path, *(other for (other,) in others)])
+        return Copy(sha256, size, kind, incomplete, tuple(paths))
+
+
+def read_items(read: Read, wanted: ItemFilter, *, limit: int, before: int | None) -> list[Item]:
+    """One page of files, by whatever runs a query."""
+    condition, values = wanted.where()
+    if before is not None:
+        condition += " AND f.id < ?"
+        values.append(before)
+    rows = read(f"SELECT {_ITEM} {_FROM} WHERE {condition} ORDER BY f.id DESC LIMIT ?", (*values, limit))
+    return [Item(*row) for row in rows]
