@@ -34,10 +34,11 @@ from sidecar.manifest import Manifest
 from sidecar.media.kinds import Kind
 from sidecar.models import NS, LeftOut, Source
 from sidecar.progress import ProgressManager
+from sidecar.sync.context import SyncOptions
 from sidecar.sync.diff import Settling
-from sidecar.sync.engine import SyncEngine, SyncOptions
+from sidecar.sync.engine import SyncEngine
+from sidecar.sync.groups import Bounds
 from sidecar.sync.report import SyncReport
-from sidecar.sync.transfer import Bounds
 from sidecar.transports.base import Discovery, SourceProvider, TransportAdapter
 
 _KINDS = {"images": Kind.IMAGE, "video": Kind.VIDEO, "audio": Kind.AUDIO, "companions": Kind.TEXT}

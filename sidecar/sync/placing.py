@@ -8,7 +8,7 @@ from collections.abc import Collection
 from sidecar.library import Library, Placed
 from sidecar.manifest import Known, Manifest
 from sidecar.media.kinds import group_key
-from sidecar.sync.transfer import Fetched
+from sidecar.sync.groups import Fetched
 
 
 def folder_of_root(roots: tuple[bytes, ...], number: int) -> bytes:

@@ -23,36 +23,12 @@ from sidecar.errors import (
     SourceGone,
     StreamBroken,
 )
-from sidecar.library import Library, Staged
-from sidecar.media.endings import Ending, State, ending_check
+from sidecar.library import Library
+from sidecar.media.endings import ending_check
 from sidecar.models import FileStat, Problem, Road, Transfer, shown
 from sidecar.progress import ProgressManager
+from sidecar.sync.groups import CHANGED, Bounds, CommitQueue, Fetched, Group
 from sidecar.transports.base import Member, Reading, TransportAdapter
-
-CHANGED = "changed while it was read"
-
-
-@dataclass(slots=True)
-class Fetched:
-    """One file's bytes, staged: not yet flushed, without a name."""
-
-    stat: FileStat
-    staged: Staged
-    sha256: bytes
-    ending: Ending | None
-
-
-@dataclass(slots=True)
-class Bounds:
-    """How much is in flight. `group_files` and `group_bytes` close a group.
-
-    Reading stops while `groups` wait for their commit; an archive that is open is read to its end first.
-    """
-
-    parallel: int = 2
-    group_files: int = 256
-    group_bytes: int = 64 << 20
-    groups: int = 3
 
 
 @dataclass(slots=True)
@@ -90,7 +66,7 @@ class Mover:
         """
         moved = Moved()
         todo = list(reversed(transfers))
-        committer = _Committer(commit, self._bounds, self._stop)
+        committer = CommitQueue(commit, self._bounds, self._stop)
         with ThreadPoolExecutor(self._bounds.parallel + 1, "transfer") as pool:
             committing = asyncio.get_running_loop().run_in_executor(pool, committer.work)
             loop = asyncio.get_running_loop()
@@ -121,7 +97,7 @@ class Mover:
 
     # -- in worker threads ------------------------------------------------------------------------------------------
 
-    def _work(self, todo: list[Transfer], committer: _Committer, moved: Moved) -> None:
+    def _work(self, todo: list[Transfer], committer: CommitQueue, moved: Moved) -> None:
         group = committer.group()
         try:
             self._read_all(todo, committer, group, moved)
@@ -130,7 +106,7 @@ class Mover:
         if self._stop.is_set():
             raise Cancelled("cancelled")
 
-    def _read_all(self, todo: list[Transfer], committer: _Committer, group: _Group, moved: Moved) -> None:
+    def _read_all(self, todo: list[Transfer], committer: CommitQueue, group: Group, moved: Moved) -> None:
         while not self._stop.is_set():
             committer.wait_for_room()
             with self._lock:
@@ -148,7 +124,7 @@ class Mover:
                 with self._lock:
                     moved.lost = error
 
-    def _one(self, transfer: Transfer, group: _Group, moved: Moved) -> None:
+    def _one(self, transfer: Transfer, group: Group, moved: Moved) -> None:
         wanted = {f.path: f for f in transfer.files}
         me = threading.get_ident()
 
@@ -193,7 +169,7 @@ class Mover:
                     moved.received += reading.received
                     moved.failed += [Problem(path, reason) for path, reason in reading.problems]
 
-    def _deliver(self, fetched: Fetched, road: Road, group: _Group, moved: Moved, *, wait: bool) -> None:
+    def _deliver(self, fetched: Fetched, road: Road, group: Group, moved: Moved, *, wait: bool) -> None:
         group.add(fetched, wait=wait)
         with self._lock:
             moved.delivered.add(fetched.stat.path)
@@ -219,105 +195,3 @@ class Mover:
             raise
         self._progress.advance(files=1)
         return Fetched(stat, staged, digest.digest(), check.verdict() if check is not None else None)
-
-
-class _Group:
-    """Files that will be committed together; handed over when full."""
-
-    def __init__(self, committer: _Committer, bounds: Bounds) -> None:
-        self._committer = committer
-        self._bounds = bounds
-        self._files: list[Fetched] = []
-        self._bytes = 0
-
-    def add(self, fetched: Fetched, *, wait: bool) -> None:
-        self._files.append(fetched)
-        self._bytes += fetched.stat.size
-        if len(self._files) >= self._bounds.group_files or self._bytes >= self._bounds.group_bytes:
-            if wait:
-                self._committer.wait_for_room()
-            self._hand_over()
-
-    def close(self, *, discard: bool) -> None:
-        if discard:
-            for fetched in self._files:
-                fetched.staged.close()
-            self._files = []
-        elif self._files:
-            self._hand_over()
-
-    def _hand_over(self) -> None:
-        files, self._files, self._bytes = self._files, [], 0
-        self._committer.put(files)
-
-
-class _Committer:
-    """One thread that commits groups in order, so that readers go on meanwhile; a short queue bounds what waits."""
-
-    def __init__(self, commit: Callable[[list[Fetched]], object], bounds: Bounds, stop: threading.Event) -> None:
-        self._commit = commit
-        self._bounds = bounds
-        self._stop = stop
-        self._queue: list[list[Fetched]] = []
-        self._changed = threading.Condition()
-        self._finished = False
-        self.error: BaseException | None = None
-
-    def group(self) -> _Group:
-        return _Group(self, self._bounds)
-
-    def wait_for_room(self) -> None:
-        """Return when few groups wait, or none ever will be committed again."""
-        with self._changed:
-            while len(self._queue) >= self._bounds.groups and self.error is None and not self._stop.is_set():
-                self._changed.wait(0.2)
-
-    def put(self, files: list[Fetched]) -> None:
-        with self._changed:
-            if self.error is None and not self._stop.is_set():
-                self._queue.append(files)
-                self._changed.notify_all()
-                return
-        for fetched in files:
-            fetched.staged.close()
-        raise Cancelled("cancelled")
-
-    def finish(self) -> None:
-        with self._changed:
-            self._finished = True
-            self._changed.notify_all()
-
-    def work(self) -> None:
-        """Commit until finished. An error is kept in `error`, and readers are told to stop."""
-        while True:
-            with self._changed:
-                while not self._queue and not self._finished:
-                    self._changed.wait(0.2)
-                if not self._queue:
-                    return
-                files = self._queue[0]
-            try:
-                if not self._stop.is_set():
-                    self._commit(files)
-            except BaseException as error:
-                self.error = error
-                self._stop.set()
-                return
-            finally:
-                for fetched in files:
-                    fetched.staged.close()
-                with self._changed:
-                    self._queue.pop(0)
-                    if self.error is not None:
-                        for group in self._queue:
-                            for fetched in group:
-                                fetched.staged.close()
-                        self._queue.clear()
-                    self._changed.notify_all()
-
-
-def ending_reason(ending: Ending | None) -> str | None:
-    """What is missing from a file, None when it shows its format's own end."""
-    if ending is None:
-        return "its format has no end mark"
-    return None if ending.state is State.COMPLETE else (ending.reason or "its format has no end mark")

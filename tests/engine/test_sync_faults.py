@@ -16,8 +16,9 @@ from sidecar.errors import AgentFailed, EngineRefused, MediaSyncError, SourceGon
 from sidecar.events import Bus
 from sidecar.models import NS, FileStat, Road, Transfer
 from sidecar.progress import ProgressManager
+from sidecar.sync.context import SyncOptions
 from sidecar.sync.diff import Settling
-from sidecar.sync.engine import SyncEngine, SyncOptions
+from sidecar.sync.engine import SyncEngine
 from sidecar.sync.report import SyncReport
 from sidecar.transports.docker.adapter import HOLD, DockerAdapter
 from sidecar.transports.docker.client import Engine

@@ -1,0 +1,112 @@
+"""The commit of a group: proven once more against the source, flushed, placed, recorded, told; in this order."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+from sidecar.errors import NameUnusable
+from sidecar.events import FileStored
+from sidecar.manifest import NewFile, SourceKey
+from sidecar.media.endings import Ending, State
+from sidecar.media.kinds import Kind, classify, group_key
+from sidecar.models import FileStat
+from sidecar.sync.account import Account
+from sidecar.sync.context import Parts
+from sidecar.sync.groups import CHANGED, Fetched
+from sidecar.sync.placing import Placer
+from sidecar.transports.base import TransportAdapter
+
+FLUSHERS = 8  # parallel fsyncs, so that one journal commit serves many files
+
+
+class RootCommitter:
+    """Commits groups of one root, one at a time, in a worker thread; made and left on the event loop.
+
+    `must_end` tells which files have to show their format's end to be stored.
+    """
+
+    def __init__(self, parts: Parts, job: str, key: SourceKey, root: bytes, adapter: TransportAdapter,
+                 placer: Placer, account: Account, must_end: Mapping[bytes, bool]) -> None:  # fmt: skip
+        self._parts = parts
+        self._job = job
+        self._key = key
+        self._root = root
+        self._adapter = adapter
+        self._placer = placer
+        self._account = account
+        self._must_end = must_end
+        self._loop = asyncio.get_running_loop()
+        self._flushers = ThreadPoolExecutor(FLUSHERS, "flush")
+
+    def __enter__(self) -> RootCommitter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._flushers.shutdown()
+
+    def commit(self, group: list[Fetched]) -> None:
+        """Blocking, for a worker thread. Raises what library and manifest raise; single files end in the account."""
+        asked = self._adapter.restat(self._root, [f.stat.path for f in group])
+        now = asyncio.run_coroutine_threadsafe(asked, self._loop).result()
+        good = [better for f in group if (better := self._proven(f, now.get(f.stat.path))) is not None]
+        if not good:
+            return
+        library = self._parts.library
+        library.flush([f.staged for f in good], self._flushers)
+        good.sort(key=lambda f: companions_last(f.stat))  # an archive brings `a.json` before `a.png`
+        files: list[NewFile] = []
+        events: list[FileStored] = []
+        for f in good:
+            try:
+                placed, duplicate = self._placer.place(f)
+            except NameUnusable as error:
+                self._account.unusable(f.stat, error)
+                continue
+            missing = _missing(f)
+            files.append(NewFile(f.stat, f.sha256, placed.path, classify(f.stat.path).kind.value, missing))
+            events.append(FileStored(self._job, self._key.name, f.stat.path, placed.path, f.sha256, f.stat.size,
+                                     duplicate, missing))  # fmt: skip
+        library.flush_folders()
+        self._parts.manifest.record(self._key, self._root, files, self._parts.clock_ns())
+        self._placer.group_done()
+        for event in events:
+            self._account.stored(event)
+
+    def _proven(self, f: Fetched, now: FileStat | None) -> Fetched | None:
+        """The file, if it may be stored: same stat as scanned, and its format's end where that is still owed."""
+        missing = _missing(f)
+        if now is None and missing is not None:
+            self._account.waits(f.stat, "vanished while it was read", fetched=False)
+            return None
+        if now is not None and not f.stat.same_as(now):
+            self._account.waits(f.stat, CHANGED, fetched=False)
+            return None
+        if missing is not None and self._must_end[f.stat.path]:
+            self._account.waits(f.stat, missing, fetched=True)
+            return None
+        if now is not None and now.exact and not f.stat.exact:
+            f.staged.stamp(now.mtime_ns)
+            f.stat = replace(f.stat, mtime_ns=now.mtime_ns, exact=True)
+        return f
+
+
+def companions_last(stat: FileStat) -> tuple[bytes, bool, bytes]:
+    """Files of one stem side by side, the picture before its text, so that the text can follow its name."""
+    return group_key(stat.path), classify(stat.path).kind is Kind.TEXT, stat.path
+
+
+def _missing(f: Fetched) -> str | None:
+    """What a file lacks, None when it is whole. Text companions have no end to show, and are written in one go."""
+    if classify(f.stat.path).kind is Kind.TEXT:
+        return None
+    return ending_reason(f.ending)
+
+
+def ending_reason(ending: Ending | None) -> str | None:
+    """What is missing from a file, None when it shows its format's own end."""
+    if ending is None:
+        return "its format has no end mark"
+    return None if ending.state is State.COMPLETE else (ending.reason or "its format has no end mark")

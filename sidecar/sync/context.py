@@ -1,0 +1,37 @@
+"""What a pass is given: the operator's decisions, and the parts that it works with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from sidecar.events import Bus
+from sidecar.library import Library
+from sidecar.manifest import Manifest
+from sidecar.sync.diff import Settling
+from sidecar.sync.groups import Bounds
+
+
+@dataclass(frozen=True, slots=True)
+class SyncOptions:
+    """What the operator decided for every pass. `max_freeze` in seconds; a dry run decides and fetches nothing.
+
+    `folder_files` is how many files one read of a folder may leave open until they are committed.
+    """
+
+    settling: Settling
+    max_freeze: float
+    bounds: Bounds = field(default_factory=Bounds)
+    dry_run: bool = False
+    folder_files: int = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Where files go, what records them, who hears of it. `clock_ns` tells ns since the epoch."""
+
+    library: Library
+    manifest: Manifest
+    options: SyncOptions
+    bus: Bus
+    clock_ns: Callable[[], int]
