@@ -1,0 +1,44 @@
+// Is everything safe? One word, the reasons, and a line for each source.
+
+import { at, keyed, make, say } from "./dom.js";
+import { ago, size, whole } from "./words.js";
+
+export function showVerdict(status) {
+  const { ok, sentence, reasons } = status.safe;
+  const word = at("verdict-word");
+  word.className = `word ${ok ? "good" : "bad"}`;
+  say(word, `${ok ? "✓ Yes" : "✗ Look here"} — ${sentence}`);
+  keyed(at("verdict-reasons"), reasons, (reason) => reason, () => make("li"), (item, reason) => say(item, reason));
+  showTotals(status.totals);
+  showSources(status.sources);
+}
+
+function showTotals(totals) {
+  const facts = [
+    ["Files stored", whole(totals.files)],
+    ["In the library", size(totals.bytes)],
+    ["Originals purged", whole(totals.purged)],
+  ];
+  keyed(at("totals"), facts, ([term]) => term,
+    ([term]) => make("div", {}, make("dt", {}, term), make("dd")),
+    (group, [, value]) => say(group.querySelector("dd"), value));
+}
+
+function showSources(sources) {
+  const body = at("sources").tBodies[0];
+  keyed(body, sources, (source) => source.name, newRow, (row, source) => {
+    const [name, state, files, bytes, success] = row.cells;
+    say(name, source.name);
+    name.title = source.container;
+    say(state, source.slowed ? `${source.state}, tried again ${ago(source.slowed.until)}` : source.state);
+    row.classList.toggle("troubled", Boolean(source.slowed || source.reason));
+    say(files, whole(source.stored));
+    say(bytes, size(source.bytes));
+    say(success, ago(source.last_success));
+  });
+}
+
+function newRow() {
+  const number = () => make("td", { class: "number" });
+  return make("tr", {}, make("th", { scope: "row" }), make("td"), number(), number(), make("td"));
+}
