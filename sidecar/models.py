@@ -6,6 +6,7 @@ are bytes, and generators are made to write names that are not UTF-8. `shown()` 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from urllib.parse import quote_from_bytes
@@ -94,13 +95,39 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True)
+class Mark:
+    """What a scanner says of one folder's own names; folders in it have marks of their own.
+
+    `digest` stands for the names and stats of everything in it that is no folder: while it stays, a list would show
+    nothing new. `shape` stands for the folder itself, its times and the bare names in it, and is b"" where those prove
+    nothing. `names` counts what is no folder.
+    """
+
+    digest: bytes
+    shape: bytes
+    names: int
+
+
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """What a scan need not say again: marks by folder. A folder whose `shape` is given may be told the same by that.
+
+    `quiet_ns` is how long a folder and all that is in it must have been left alone before a shape is made of it.
+    """
+
+    marks: Mapping[bytes, Mark]
+    quiet_ns: int
+
+
+@dataclass(frozen=True, slots=True)
 class Scan:
     """Everything under a root at one moment.
 
     `now_ns` is the source's own clock, ns since the epoch. `problems` are the folders and files that could not be
     listed: their absence from `entries` means nothing. `owner` is (uid, gid) of the root, (-1, -1) where unknown.
     `received` are the bytes that came with the list where only whole archives can be read. `scanner` names how it was
-    made: `python`, `sh`, `archive`, `local`, `ssh`.
+    made: `python`, `sh`, `archive`, `local`, `ssh`. Where a basis was given, `same` are the folders that are as their
+    mark there says, of which only the folders in them are among `entries`; `marks` are those of others.
     """
 
     root: bytes
@@ -111,6 +138,8 @@ class Scan:
     owner: tuple[int, int] = (-1, -1)
     agent_uid: int = -1
     received: int = 0
+    marks: Mapping[bytes, Mark] = field(default_factory=dict)
+    same: Mapping[bytes, Mark] = field(default_factory=dict)
 
 
 class Road(StrEnum):

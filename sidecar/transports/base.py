@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
-from sidecar.models import Capabilities, Check, FileStat, LeftOut, PurgeItem, PurgeResult, Scan, Source, Transfer
+from sidecar.models import Basis, Capabilities, Check, FileStat, LeftOut, PurgeItem, PurgeResult, Scan, Source, Transfer
 
 
 class Member(Protocol):
@@ -60,8 +60,12 @@ class TransportAdapter(Protocol):
     async def prepare(self) -> Capabilities:
         """Find out what can be done, changing nothing; `scan` does so too."""
 
-    async def scan(self, root: bytes) -> Scan:
-        """List everything under `root`. Raises RootMissing. Cancelling leaves nothing behind in the source."""
+    async def scan(self, root: bytes, basis: Basis | None = None) -> Scan:
+        """List everything under `root`. Raises RootMissing. Cancelling leaves nothing behind in the source.
+
+        A transport that knows no marks takes no notice of a basis. With an empty one, everything is looked at and
+        listed; where it names a folder without a shape, every file of it is looked at.
+        """
 
     async def restat(self, root: bytes, paths: Sequence[bytes]) -> dict[bytes, FileStat]:
         """Stat again, by name. What is not there any more is missing from the answer."""

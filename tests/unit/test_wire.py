@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from sidecar.errors import AgentFailed, MediaSyncError, RootMissing, StreamBroken
 from sidecar.models import FileStat, FileType, Problem, PurgeItem, PurgeOutcome
-from sidecar.transports.docker import wire
+from sidecar.transports.docker import scanwire, wire
 
 TOKEN = b"0123456789abcdef0123456789abcdef"
 OTHER = b"fedcba9876543210fedcba9876543210"
@@ -56,8 +56,8 @@ def entry(found: FileStat) -> bytes:
     )  # fmt: skip
 
 
-def taken(records: list[bytes]) -> wire.Entries:
-    entries = wire.Entries()
+def taken(records: list[bytes]) -> scanwire.Entries:
+    entries = scanwire.Entries()
     entries.take(records)
     return entries
 
@@ -81,7 +81,7 @@ def fields(request: bytes) -> tuple[list[bytes], bytes, list[bytes]]:
 
 @given(root=paths, asked=st.lists(paths, max_size=30))
 def test_a_request_carries_any_names(root: bytes, asked: list[bytes]) -> None:
-    words, got, names = fields(wire.stat_request(TOKEN, b"/" + root, asked))
+    words, got, names = fields(scanwire.stat_request(TOKEN, b"/" + root, asked))
     assert words[:2] == [b"stat", TOKEN]
     assert got == b"/" + root
     assert names == [b"./" + path for path in asked]
@@ -114,7 +114,7 @@ def test_private_names_are_plain(private: bytes) -> None:
 @pytest.mark.parametrize("root", [b"", b"relative", b"/nul\0"])
 def test_roots_are_absolute(root: bytes) -> None:
     with pytest.raises(ValueError, match="not an absolute path"):
-        wire.scan_request(TOKEN, root)
+        scanwire.scan_request(TOKEN, root)
 
 
 def test_groups_are_complete() -> None:
@@ -209,7 +209,7 @@ def test_what_a_shell_complains_before_the_first_record_is_told() -> None:
 
 @given(found=stats)
 def test_entries_round_trip(found: FileStat) -> None:
-    assert wire.parse_entry(entry(found)) == found
+    assert scanwire.parse_entry(entry(found)) == found
 
 
 @pytest.mark.parametrize(
@@ -228,15 +228,15 @@ def test_entries_round_trip(found: FileStat) -> None:
     ],
 )
 def test_every_kind_of_stat_is_understood(record: bytes, mtime_ns: int, exact: bool, path: bytes) -> None:
-    found = wire.parse_entry(record)
+    found = scanwire.parse_entry(record)
     assert (found.mtime_ns, found.exact, found.path) == (mtime_ns, exact, path)
 
 
 def test_what_sqlite_cannot_hold_is_brought_into_its_range() -> None:
     """A time from 2262 on, and an inode number of a file system that hashes, such as CIFS or FUSE."""
-    found = wire.parse_entry(b"e 81a4 1 9999999999.000000001 9 %d 0 0 1 ./a" % ((1 << 63) + 5))
+    found = scanwire.parse_entry(b"e 81a4 1 9999999999.000000001 9 %d 0 0 1 ./a" % ((1 << 63) + 5))
     assert (found.mtime_ns, found.inode) == ((1 << 63) - 1, 5)
-    assert wire.parse_entry(b"e 81a4 1 -9999999999.000000001 9 5 0 0 1 ./a").mtime_ns == -(1 << 63)
+    assert scanwire.parse_entry(b"e 81a4 1 -9999999999.000000001 9 5 0 0 1 ./a").mtime_ns == -(1 << 63)
 
 
 def test_a_tick_is_a_sign_of_life_and_nothing_else() -> None:
@@ -246,7 +246,7 @@ def test_a_tick_is_a_sign_of_life_and_nothing_else() -> None:
 def test_a_scan_is_put_together() -> None:
     file = FileStat(b"a\nb", 3, 4, 5, 6, 7, 0o644, device=8)
     records = parse(answer([HELLO, TOP, entry(file), b"problem permission_denied ./closed", b"note odd\nthing"]))
-    scan = wire.read_scan(taken(records), b"/out", "sh")
+    scan = scanwire.read_scan(taken(records), b"/out", "sh")
     assert (scan.root, scan.scanner, scan.now_ns, scan.agent_uid) == (b"/out", "sh", 17 * 10**17, 1000)
     assert scan.owner == (1024, 1024)
     assert [e.path for e in scan.entries] == [b"", b"a\nb"]
@@ -257,7 +257,7 @@ def test_a_scan_is_put_together() -> None:
 @pytest.mark.parametrize("records", [[], [HELLO], [TOP], [TOP, b"problem vanished ./x"]])
 def test_a_scan_without_greeting_or_root_is_broken(records: list[bytes]) -> None:
     with pytest.raises(StreamBroken, match="no beginning"):
-        wire.read_scan(taken(records), b"/out", "sh")
+        scanwire.read_scan(taken(records), b"/out", "sh")
 
 
 @pytest.mark.parametrize("path", [b"/etc/passwd", b"../x", b"a/../x", b"a/..", b"a//b", b"a/", b"a/./b", b"./../x"])
@@ -297,7 +297,7 @@ def test_malformed_records_are_broken(record: bytes) -> None:
 
 def test_stats_that_nobody_asked_for_are_dropped() -> None:
     records = [entry(FileStat(path, 1, 1, 1, 1, 1, 1, device=1)) for path in (b"a", b"b")]
-    assert set(wire.read_stats(taken(records), [b"a", b"c"])) == {b"a"}
+    assert set(scanwire.read_stats(taken(records), [b"a", b"c"])) == {b"a"}
 
 
 def test_no_root_and_no_tool_are_errors_of_their_own() -> None:
@@ -312,7 +312,7 @@ def test_no_root_and_no_tool_are_errors_of_their_own() -> None:
 def test_two_hundred_thousand_entries_parse_quickly() -> None:
     line = b"e 81a4 1500000 1700000000.123456789 9 %d 1024 1024 1 ./2026-01-01/ComfyUI_%06d_.png"
     data = answer([HELLO, TOP, *(line % (n, n) for n in range(200_000))])
-    parser, entries = wire.RecordParser(TOKEN), wire.Entries()
+    parser, entries = wire.RecordParser(TOKEN), scanwire.Entries()
     begun = time.process_time()
     for start in range(0, len(data), 1 << 16):
         entries.take(parser.feed(data[start : start + (1 << 16)]))
@@ -366,7 +366,7 @@ def test_garbage_raises_nothing_but_our_own_errors(records: list[bytes], tail: b
 
     def everything() -> None:
         parsed = wire.RecordParser(TOKEN).feed(data)
-        wire.read_scan(taken(parsed), b"/r", "sh")
+        scanwire.read_scan(taken(parsed), b"/r", "sh")
 
     def results() -> None:
         parsed = wire.RecordParser(TOKEN).feed(data)
@@ -384,7 +384,7 @@ def test_garbage_raises_nothing_but_our_own_errors(records: list[bytes], tail: b
 
 @given(records=st.lists(garbage, max_size=8))
 def test_whatever_is_said_no_path_leads_out(records: list[bytes]) -> None:
-    entries = wire.Entries()
+    entries = scanwire.Entries()
     with contextlib.suppress(MediaSyncError):
         entries.take(records)
     for path in entries.found:

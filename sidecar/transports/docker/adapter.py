@@ -17,6 +17,7 @@ from sidecar.errors import (
     StreamBroken,
 )
 from sidecar.models import (
+    Basis,
     Capabilities,
     FileStat,
     FileType,
@@ -30,7 +31,7 @@ from sidecar.models import (
     clamped,
 )
 from sidecar.transports.base import Reading
-from sidecar.transports.docker import wire
+from sidecar.transports.docker import scanwire, wire
 from sidecar.transports.docker.client import Engine
 from sidecar.transports.docker.inspected import Container, python_candidates
 from sidecar.transports.docker.reading import (
@@ -131,11 +132,11 @@ class DockerAdapter:
 
     # -- the contract -----------------------------------------------------------------------------------------------
 
-    async def scan(self, root: bytes) -> Scan:
+    async def scan(self, root: bytes, basis: Basis | None = None) -> Scan:
         await self.prepare()
         while self._start is not None:
             try:
-                return await self._agent_scan(root, self._start)
+                return await self._agent_scan(root, self._start, basis)
             except AgentFailed as error:
                 # a broken interpreter, or a tool that is missing: the next lesser way
                 self._why_none = f"no usable agent: {error}"
@@ -146,22 +147,23 @@ class DockerAdapter:
                                 hint=f"{self._why_none}: start the container, or use a volume")  # fmt: skip
         return await self._archive_scan(root)
 
-    async def _agent_scan(self, root: bytes, start: wire.Start) -> Scan:
-        scan = await self._scan_as(self._user, root, start)
+    async def _agent_scan(self, root: bytes, start: wire.Start, basis: Basis | None) -> Scan:
+        scan = await self._scan_as(self._user, root, start, basis)
         uid, gid = scan.owner
         if self._forced_user or scan.agent_uid in (0, uid) or not _is_hindered(scan):
             return scan
         other = f"{uid}:{gid}"
-        again = await self._scan_as(other, root, start)
+        again = await self._scan_as(other, root, start, basis)
         if _hindrances(again) < _hindrances(scan):
             self._user = other
             return again
         return scan
 
-    async def _scan_as(self, user: str, root: bytes, start: wire.Start) -> Scan:
-        entries = wire.Entries()
-        await self._ask(user, lambda token: wire.scan_request(token, root), entries.take)
-        return wire.read_scan(entries, root, start.scanner)
+    async def _scan_as(self, user: str, root: bytes, start: wire.Start, basis: Basis | None) -> Scan:
+        basis = basis if start.scanner == "python" else None  # a shell would read it byte by byte for nothing
+        entries = scanwire.Entries(basis)
+        await self._ask(user, lambda token: scanwire.scan_request(token, root, basis), entries.take)
+        return scanwire.read_scan(entries, root, start.scanner)
 
     async def _archive_scan(self, root: bytes) -> Scan:
         now = await self._engine.now_ns()
@@ -193,9 +195,9 @@ class DockerAdapter:
 
     async def restat(self, root: bytes, paths: Sequence[bytes]) -> dict[bytes, FileStat]:
         if self._start is not None:
-            entries = wire.Entries()
-            await self._ask(self._user, lambda token: wire.stat_request(token, root, paths), entries.take)
-            return wire.read_stats(entries, paths)
+            entries = scanwire.Entries()
+            await self._ask(self._user, lambda token: scanwire.stat_request(token, root, paths), entries.take)
+            return scanwire.read_stats(entries, paths)
         found: dict[bytes, FileStat] = {}
         async with self._turns.asking():
             for at in range(0, len(paths), 16):

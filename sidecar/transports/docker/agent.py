@@ -135,7 +135,9 @@ def plain(field):
 
 def seconds(ns):
     """Nanoseconds as `[-]s.nnnnnnnnn`, the way GNU stat and pax write them."""
-    return b"%s%d.%09d" % ((b"-" if ns < 0 else b"",) + divmod(abs(ns), 10 ** 9))
+    if ns >= 0:
+        return b"%d.%09d" % divmod(ns, 10 ** 9)
+    return b"-%d.%09d" % divmod(-ns, 10 ** 9)
 
 
 def entry(found, path):
@@ -145,22 +147,26 @@ def entry(found, path):
 
 
 def listing(fd):
-    """(name, function that stats it) of each name in a folder."""
+    """(name, inode as the folder itself has it or -1, function that stats it) of each name in a folder."""
     if sys.version_info >= (3, 7):
         with os.scandir(fd) as names:
             for item in names:
-                yield os.fsencode(item.name), lambda item=item: item.stat(follow_symlinks=False)
+                yield os.fsencode(item.name), item.inode(), lambda item=item: item.stat(follow_symlinks=False)
     else:
         for name in os.listdir(fd):
-            yield os.fsencode(name), lambda name=name: os.lstat(name, dir_fd=fd)
+            yield os.fsencode(name), -1, lambda name=name: os.lstat(name, dir_fd=fd)
 
 
-def scan(folders, _, out):
-    top = os.stat(folders.root)
-    out.add(b"hello %d %d %d %d %s" % (os.geteuid(), time.time_ns() if hasattr(time, "time_ns") else
-                                       int(time.time() * 10 ** 9), top.st_uid, top.st_gid,
+def time_ns():
+    return time.time_ns() if hasattr(time, "time_ns") else int(time.time() * 10 ** 9)
+
+
+def scan(folders, fields, out):
+    top, now = os.stat(folders.root), time_ns()
+    out.add(b"hello %d %d %d %d %s" % (os.geteuid(), now, top.st_uid, top.st_gid,
                                        ",".join(map(str, os.getgroups())).encode()))
     out.add(entry(top, b""))
+    marks = Marks(fields, now) if fields else None
     waiting = [b""]
     while waiting:
         path = waiting.pop()
@@ -173,7 +179,10 @@ def scan(folders, _, out):
                 out.problem(reason(error), path)
             continue
         try:
-            scan_folder(fd, path, waiting, out)
+            if marks is None:
+                scan_folder(fd, path, waiting, out)
+            else:
+                scan_marked(fd, path, waiting, out, marks)
         except OSError as error:
             out.problem(reason(error), path)
         finally:
@@ -183,7 +192,7 @@ def scan(folders, _, out):
 def scan_folder(fd, path, waiting, out):
     """Report one folder's names; raises OSError when it cannot be listed to the end."""
     below = path + b"/" if path else b""
-    for name, look in listing(fd):
+    for name, _, look in listing(fd):
         try:
             found = look()
         except OSError as error:
@@ -193,6 +202,103 @@ def scan_folder(fd, path, waiting, out):
         out.add(entry(found, below + name))
         if stat.S_ISDIR(found.st_mode):
             waiting.append(below + name)
+
+
+class Marks:
+    """What the host knows of folders, and where and when a folder's shape proves something (see sync/marks.py)."""
+
+    SOUND = (b"ext3", b"ext4", b"xfs", b"tmpfs", b"overlay")  # a change to a folder always changes its times there
+
+    def __init__(self, fields, now):
+        self.now, self.quiet = now, int(fields[0])
+        self.known = {plain(fields[at]): fields[at + 1:at + 3] for at in range(1, len(fields) - 2, 3)}
+        self.sound = set()
+        try:
+            with open("/proc/self/mountinfo", "rb") as mounts:
+                for line in mounts:
+                    words = line.split()
+                    if words[words.index(b"-") + 1] in self.SOUND:
+                        self.sound.add(words[2])
+        except (OSError, ValueError):
+            self.sound.clear()
+
+    def shapely(self, found):
+        """Whether it lies where a shape can be trusted; of the rest of the conditions see `is_quiet`."""
+        device = b"%d:%d" % (os.major(found.st_dev), os.minor(found.st_dev))
+        return sys.version_info >= (3, 7) and device in self.sound
+
+    def is_quiet(self, newest):
+        return newest <= self.now - self.quiet
+
+
+def newest_of(found):
+    return max(found.st_mtime_ns, found.st_ctime_ns)
+
+
+def shape_of(top, names):
+    """The digest of a folder's own stat and of `inode name` of everything in it."""
+    names.sort()
+    own = b"%d %d %d %d" % (top.st_dev, top.st_ino, top.st_mtime_ns, top.st_ctime_ns)
+    return hashlib.blake2b(own + b"\0" + b"\0".join(names), digest_size=16).hexdigest().encode()
+
+
+def scan_marked(fd, path, waiting, out, marks):
+    """Like scan_folder, with a mark, and only that in place of files that are as the host knows them."""
+    below = path + b"/" if path else b""
+    digest, shape = marks.known.get(path, (b"-", b"-"))
+    top = os.fstat(fd)  # before the names are read: what is done in between shows the next time
+    shapely = marks.shapely(top)
+    if shapely and shape != b"-" and glance(fd, top, below, digest, shape, waiting, out):
+        return
+    files, names, newest = [], [], newest_of(top)
+    for name, number, look in listing(fd):
+        try:
+            found = look()
+        except OSError as error:
+            if error.errno in ABSENT:
+                newest = marks.now  # somebody is at work here
+                continue
+            raise
+        if stat.S_ISDIR(found.st_mode):
+            out.add(entry(found, below + name))
+            waiting.append(below + name)
+        else:
+            files.append(entry(found, below + name))
+            newest = max(newest, found.st_mtime_ns, found.st_ctime_ns)
+        if shapely:
+            names.append(b"%d %s" % (number, name))
+    order = sorted(files)
+    now = hashlib.blake2b(b"\0".join(order), digest_size=16).hexdigest().encode()
+    word = b"same"
+    if now != digest:
+        word = b"mark"
+        for record in files:
+            out.add(record)
+    new = shape_of(top, names) if shapely and marks.is_quiet(newest) else b"-"
+    out.add(b"%s %s %s %d %s" % (word, now, new, len(files), path))
+
+
+def glance(fd, top, below, digest, shape, waiting, out):
+    """Whether a folder has the shape that the host knows; then it is told so, and of its names only the folders."""
+    names, inside, count = [], [], 0
+    with os.scandir(fd) as items:
+        for item in items:
+            name = os.fsencode(item.name)
+            names.append(b"%d %s" % (item.inode(), name))
+            if item.is_dir(follow_symlinks=False):
+                inside.append(name)
+            else:
+                count += 1
+    if shape_of(top, names) != shape:
+        return False
+    for name in inside:
+        try:
+            out.add(entry(os.lstat(name, dir_fd=fd), below + name))
+        except FileNotFoundError:
+            continue
+        waiting.append(below + name)
+    out.add(b"same %s %s %d %s" % (digest, shape, count, below[:-1]))
+    return True
 
 
 def stat_paths(folders, fields, out):

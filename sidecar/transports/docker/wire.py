@@ -21,18 +21,7 @@ from functools import cache
 from importlib.resources import files
 
 from sidecar.errors import AgentFailed, RootMissing, StreamBroken
-from sidecar.models import (
-    NS,
-    FileStat,
-    FileType,
-    Problem,
-    PurgeItem,
-    PurgeOutcome,
-    PurgeResult,
-    Scan,
-    clamped,
-    shown,
-)
+from sidecar.models import Problem, PurgeItem, PurgeOutcome, PurgeResult, shown
 
 BLOCK = 512
 STEP_BYTES = 32 << 10  # argument bytes for one process: far below every kernel's limit, and below busybox's own
@@ -113,20 +102,10 @@ def quit_request() -> bytes:
     return b"quit - 0 0 0\n"
 
 
-def scan_request(token: bytes, root: bytes) -> bytes:
-    """Answered by records for `read_scan`."""
-    return request("scan", token, root)
-
-
-def stat_request(token: bytes, root: bytes, paths: Iterable[bytes]) -> bytes:
-    """Answered by records for `read_stats`."""
-    return request("stat", token, root, [_dotted(path) for path in paths])
-
-
 def tar_request(token: bytes, root: bytes, paths: Iterable[bytes]) -> bytes:
     """Answered by archives on standard output, members named `path` or `./path`, several archives one behind the other;
     and by records for `read_problems` on standard error. Follow it with `quit_request`."""
-    return request("tar", token, root, [_dotted(path) for path in paths])
+    return request("tar", token, root, [dotted(path) for path in paths])
 
 
 def purge_request(token: bytes, root: bytes, items: Sequence[PurgeItem]) -> bytes:
@@ -135,7 +114,7 @@ def purge_request(token: bytes, root: bytes, items: Sequence[PurgeItem]) -> byte
     for index, item in enumerate(items):
         sign, mtime = (b"-" if item.mtime_ns < 0 else b""), abs(item.mtime_ns)
         fields += (
-            _dotted(item.path),
+            dotted(item.path),
             b"%d" % item.size,
             b"%s%010d" % (sign, mtime),  # ten digits: the shell cuts nine off to get whole seconds
             b"1" if item.exact else b"0",
@@ -151,14 +130,14 @@ def settle_request(token: bytes, root: bytes, items: Sequence[tuple[bytes, bytes
     fields = [
         field
         for index, (path, private) in enumerate(items)
-        for field in (_dotted(path), _private(private), b"%d" % index)
+        for field in (dotted(path), _private(private), b"%d" % index)
     ]
     return request("settle", token, root, fields, group=3)
 
 
 def rmdir_request(token: bytes, root: bytes, folders: Sequence[bytes]) -> bytes:
     """Answered by records for `read_removed`. Put deeper folders first."""
-    fields = [field for index, path in enumerate(folders) for field in (_dotted(path), b"%d" % index)]
+    fields = [field for index, path in enumerate(folders) for field in (dotted(path), b"%d" % index)]
     return request("rmdir", token, root, fields, group=2)
 
 
@@ -166,9 +145,9 @@ def _padded(data: bytes) -> bytes:
     return data + bytes(-len(data) % BLOCK)
 
 
-def _dotted(path: bytes) -> bytes:
+def dotted(path: bytes) -> bytes:
     """A path as the agents take it: with `./` before it no name looks like an option."""
-    if path and _UNSAFE_PATH(path):
+    if path and UNSAFE_PATH(path):
         raise ValueError(f"not a path below a root: {path!r}")
     return b"./" + path if path else b"."
 
@@ -235,58 +214,9 @@ class RecordParser:
             raise AgentFailed("the agent ended without its closing record" + (f": {said}" if said else ""))
 
 
-_NUMBERS = rb" (\d{1,20}) (\d{1,20}) (\d{1,10}) (\d{1,10}) (\d{1,10}) "
-_ENTRY = re.compile(
-    rb"e ([0-9a-f]{1,8}) (\d{1,19}) (-?)(\d{1,12})(?:\.(\d{9}))?" + _NUMBERS + rb"(?:\./)?(.*)", re.DOTALL
-).fullmatch
-_TEXT_ENTRY = re.compile(  # busybox: whole seconds by %Y, their fraction at the end of the text of %y
-    rb"t ([0-9a-f]{1,8}) (\d{1,19}) (-?)(\d{1,12})"
-    + _NUMBERS
-    + rb"[-0-9]+ [0-9:]+\.(\d{9})(?: [-+]\d{4})? (?:\./)?(.*)",
-    re.DOTALL,
-).fullmatch
-_UNSAFE_PATH = re.compile(rb"(?:^|/)\.{0,2}(?:/|\Z)|\0").search
-_TYPES = {0o100000: FileType.FILE, 0o040000: FileType.DIRECTORY, 0o120000: FileType.LINK}
-_MAX_SIZE = (1 << 63) - 1
-_HELLO = re.compile(rb"hello (\d{1,10}) (\d{1,20}) (\d{1,10}) (\d{1,10}) [0-9,]*").fullmatch
+UNSAFE_PATH = re.compile(rb"(?:^|/)\.{0,2}(?:/|\Z)|\0").search
 _RESULT = re.compile(rb"r (\d{1,9}) ([a-z]{1,20})(?: (.*))?", re.DOTALL).fullmatch
 _PROBLEM = re.compile(rb"problem (\S{1,200}) (?:\./)?(.*)", re.DOTALL).fullmatch
-
-
-def parse_entry(record: bytes) -> FileStat:
-    """An `e` or `t` record. Raises StreamBroken when it is not one; the path is not judged here.
-
-    SQLite holds 64 bits with a sign: a time beyond them is clamped, of an inode number the lower 63 are kept.
-    """
-    found = _ENTRY(record)
-    if found:
-        mode, size, sign, sec, frac, device, inode, uid, gid, nlink, path = found.groups()
-        part = int(frac) if frac else 0
-        mtime = int(sec) * NS + part
-        if sign:
-            mtime = -mtime
-    else:
-        found = _TEXT_ENTRY(record)
-        if not found:
-            raise StreamBroken(f"the agent sent a malformed record: {record[:80]!a}")
-        mode, size, sign, sec, device, inode, uid, gid, nlink, frac, path = found.groups()
-        mtime = (-int(sec) if sign else int(sec)) * NS + int(frac)
-    bits, length = int(mode, 16), int(size)
-    if length > _MAX_SIZE:
-        raise StreamBroken("the agent sent an impossible size")
-    return FileStat(
-        b"" if path == b"." else path,
-        length,
-        clamped(mtime),
-        int(inode) & _MAX_SIZE,
-        int(uid),
-        int(gid),
-        bits & 0o7777,
-        int(nlink),
-        _TYPES.get(bits & 0o170000, FileType.OTHER),
-        frac is not None,
-        int(device),
-    )
 
 
 def parse_problem(record: bytes) -> Problem:
@@ -302,63 +232,6 @@ def parse_problem(record: bytes) -> Problem:
 
 def _text(words: bytes) -> str:
     return shown(words.strip()[:200])
-
-
-class Entries:
-    """Gathers entries and problems from records, those of a scan or of a stat, while they come in."""
-
-    def __init__(self) -> None:
-        self.found: dict[bytes, FileStat] = {}
-        self.problems: list[Problem] = []
-        self.agent_uid = -1
-        self.now_ns = 0
-
-    def take(self, records: Iterable[bytes]) -> None:
-        """Raises StreamBroken for malformed records, RootMissing and ToolMissing when the agent says so."""
-        found = self.found
-        for record in records:
-            if record[:2] not in (b"e ", b"t "):
-                self._other(record)
-                continue
-            entry = parse_entry(record)
-            path = entry.path
-            if path and _UNSAFE_PATH(path):
-                self.problems.append(Problem(path, "not a path below the root"))
-            elif path in found:
-                self.problems.append(Problem(path, "listed twice"))
-            else:
-                found[path] = entry
-
-    def _other(self, record: bytes) -> None:
-        hello = _HELLO(record)
-        if hello:
-            self.agent_uid, self.now_ns = int(hello[1]), int(hello[2])
-        else:
-            self.problems += read_problems([record])
-
-
-def read_scan(entries: Entries, root: bytes, scanner: str) -> Scan:
-    """What a finished `scan` answer amounts to. The root itself is the entry with the path b"".
-
-    Raises StreamBroken when it lacks its greeting or its root.
-    """
-    top = entries.found.get(b"")
-    if not entries.now_ns or top is None:
-        raise StreamBroken("the agent's scan has no beginning")
-    return Scan(
-        root=root,
-        entries=tuple(entries.found.values()),
-        now_ns=entries.now_ns,
-        scanner=scanner,
-        problems=tuple(entries.problems),
-        owner=(top.uid, top.gid),
-        agent_uid=entries.agent_uid,
-    )
-
-
-def read_stats(entries: Entries, asked: Iterable[bytes]) -> dict[bytes, FileStat]:
-    """What a finished `stat` answer says of the paths that were asked for; others are dropped."""
-    return {path: entries.found[path] for path in asked if path in entries.found}
 
 
 def read_problems(records: Iterable[bytes]) -> list[Problem]:

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from sidecar.models import FileStat, Problem, PurgeItem, PurgeOutcome, PurgeResult, Scan
-from sidecar.transports.docker import wire
+from sidecar.models import Basis, FileStat, Problem, PurgeItem, PurgeOutcome, PurgeResult, Scan
+from sidecar.transports.docker import scanwire, wire
 
 OLD = 1_600_000_000_123_456_789
 NOBODY = 65534
@@ -66,16 +66,17 @@ class Agent:
         assert err == b""
         return finished(token, out)
 
-    def entries(self, make: Callable[[bytes], bytes]) -> wire.Entries:
-        entries = wire.Entries()
+    def entries(self, make: Callable[[bytes], bytes], basis: Basis | None = None) -> scanwire.Entries:
+        entries = scanwire.Entries(basis)
         entries.take(self.ask(make))
         return entries
 
-    def scan(self, root: bytes) -> Scan:
-        return wire.read_scan(self.entries(lambda t: wire.scan_request(t, root)), root, self.start.scanner)
+    def scan(self, root: bytes, basis: Basis | None = None) -> Scan:
+        entries = self.entries(lambda t: scanwire.scan_request(t, root, basis), basis)
+        return scanwire.read_scan(entries, root, self.start.scanner)
 
     def restat(self, root: bytes, paths: Sequence[bytes]) -> dict[bytes, FileStat]:
-        return wire.read_stats(self.entries(lambda t: wire.stat_request(t, root, paths)), paths)
+        return scanwire.read_stats(self.entries(lambda t: scanwire.stat_request(t, root, paths)), paths)
 
     def tar(self, root: bytes, paths: Sequence[bytes]) -> tuple[dict[bytes, tuple[bytes, float]], list[Problem]]:
         """path -> (content, mtime in seconds) as CPython's reader sees it, and the problems."""

@@ -14,7 +14,7 @@ import pytest
 
 from sidecar.errors import AgentFailed
 from sidecar.models import PurgeOutcome
-from sidecar.transports.docker import wire
+from sidecar.transports.docker import scanwire, wire
 from tests.unit.agent.harness import OLD, Agent, finished, names, put, python_agent, shell_agent, wanted
 
 
@@ -23,10 +23,10 @@ def test_several_requests_in_one_process(agent: Agent, root: Path) -> None:
     tokens = [wire.new_token() for _ in range(4)]
     top = os.fsencode(root)
     out, err = agent.run(
-        wire.stat_request(tokens[0], top + b"/no", [b"x" * 200] * 50)
-        + wire.stat_request(tokens[1], top, [b"a"])
+        scanwire.stat_request(tokens[0], top + b"/no", [b"x" * 200] * 50)
+        + scanwire.stat_request(tokens[1], top, [b"a"])
         + wire.purge_request(tokens[2], top, [])
-        + wire.scan_request(tokens[3], top)
+        + scanwire.scan_request(tokens[3], top)
     )
     assert err == b""
     ends = [out.index(b"end ", out.index(token)) for token in tokens]
@@ -55,7 +55,7 @@ def test_a_killed_agent_is_not_taken_for_finished(agent: Agent, root: Path) -> N
     with agent.process() as process:
         assert process.stdin
         assert process.stdout
-        process.stdin.write(agent.start.preamble + wire.scan_request(token, os.fsencode(root)))
+        process.stdin.write(agent.start.preamble + scanwire.scan_request(token, os.fsencode(root)))
         process.stdin.flush()
         parser = wire.RecordParser(token)
         parser.feed(process.stdout.read(5000))
@@ -71,7 +71,7 @@ def test_a_listener_that_left_is_no_drama(agent: Agent, root: Path) -> None:
         assert process.stdin
         assert process.stdout
         assert process.stderr
-        process.stdin.write(agent.start.preamble + wire.scan_request(wire.new_token(), os.fsencode(root)))
+        process.stdin.write(agent.start.preamble + scanwire.scan_request(wire.new_token(), os.fsencode(root)))
         process.stdin.flush()
         process.stdout.read(100)
         process.stdout.close()
@@ -164,8 +164,8 @@ def test_a_name_taken_at_the_last_moment_is_not_replaced(
 def test_a_failing_step_is_told_and_the_next_request_still_read(dash_with: Callable[..., Agent], root: Path) -> None:
     first, second = wire.new_token(), wire.new_token()
     top = os.fsencode(root)
-    asked = wire.stat_request(first, top, [b"x" * 250] * 3000)  # more than a pipe holds
-    out, _ = dash_with(xargs="exit 3").run(asked + wire.scan_request(second, top))
+    asked = scanwire.stat_request(first, top, [b"x" * 250] * 3000)  # more than a pipe holds
+    out, _ = dash_with(xargs="exit 3").run(asked + scanwire.scan_request(second, top))
     middle = out.index(second) - 1
     (problem,) = wire.read_problems(finished(first, out[:middle]))
     assert problem.reason == "stat: a step ended with status 3"

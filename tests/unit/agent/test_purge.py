@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from sidecar.models import PurgeItem, PurgeOutcome, PurgeResult
-from sidecar.transports.docker import wire
+from sidecar.transports.docker import scanwire, wire
 from tests.unit.agent.harness import AWKWARD, OLD, Agent, finished, names, put, python_agent, wanted
 
 
@@ -220,7 +220,7 @@ def test_results_come_while_the_work_goes_on(agent: Agent, root: Path) -> None:
         assert sum(groups) == 600
         assert len(groups) > 2
         token = wire.new_token()
-        process.stdin.write(wire.scan_request(token, os.fsencode(root)))  # the same process answers again
+        process.stdin.write(scanwire.scan_request(token, os.fsencode(root)))  # the same process answers again
         process.stdin.close()
         assert len(finished(token, process.stdout.read())) == 2
 

@@ -11,7 +11,7 @@ import pytest
 
 from sidecar.errors import RootMissing
 from sidecar.models import FileStat, FileType, Problem, PurgeOutcome
-from sidecar.transports.docker import wire
+from sidecar.transports.docker import scanwire
 from tests.unit.agent.harness import AWKWARD, OLD, Agent, names, put, wanted
 
 
@@ -126,7 +126,7 @@ def test_stat_of_a_closed_folder_is_a_problem_and_not_an_absence(agent: Agent, r
     put(root, b"closed/a.png")
     (root / "closed").chmod(0o000)
     top = os.fsencode(root)
-    entries = agent.as_nobody().entries(lambda t: wire.stat_request(t, top, [b"closed/a.png"]))
+    entries = agent.as_nobody().entries(lambda t: scanwire.stat_request(t, top, [b"closed/a.png"]))
     assert entries.problems == [Problem(b"closed/a.png", "permission denied")]
 
 
