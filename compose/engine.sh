@@ -89,7 +89,7 @@ venv_wanted() { { cat "$ROOT/pyproject.toml"; printf '%s\n' "$ROOT" "$@"; } | sh
 child() { "$@" & wait $!; }
 
 make_venv() (
-    exec 7>"$ENGINE/venv.lock"
+    exec 7>"$ROOT/.engine/venv.lock"
     flock 7
     has_venv "$@" && return
     trap 'kill $(jobs -p) 2>/dev/null; exit 143' TERM
@@ -119,15 +119,27 @@ wait_venv() {
 
 generators() { PYTHONPATH=$ROOT/compose "${GENERATORS_PYTHON:-$PYTHON}" -m "generators.$1" "${@:2}"; }
 
+# From here on the engine is a private one under .engine/NAME that no other script uses, whatever runs on this machine.
+own_engine() {
+    ENGINE=$ROOT/.engine/$1 LOG=$ROOT/.engine/$1/log PRIVATE=1
+    mkdir -p "$LOG"
+    exec 9>"$ENGINE/users.lock"
+    flock -n -x 9 || die "another $(basename "$0") is running (its engine lies in ${ENGINE#"$ROOT"/})"
+    stop_private_engine # what a killed run left; perhaps of another version
+    rm -rf "$ENGINE/data"
+}
+
 # Exports DOCKER_HOST of the machine's own engine, or sets PRIVATE.
 find_engine() {
     local found said=0
-    found=$(generators engine) || said=$?
-    case $said in
-        0) export DOCKER_HOST=$found ;;
-        1) PRIVATE=1 ;;
-        *) exit 1 ;;
-    esac
+    if [ -z "$PRIVATE" ]; then
+        found=$(generators engine) || said=$?
+        case $said in
+            0) export DOCKER_HOST=$found ;;
+            1) PRIVATE=1 ;;
+            *) exit 1 ;;
+        esac
+    fi
     [ -n "$PRIVATE" ] || return 0
     if ! is_root || ! grep -qsE '^ID=(debian|ubuntu)$' /etc/os-release; then
         die "no Docker Engine answers here: start it or set DOCKER_HOST (on Debian or Ubuntu, root gets a private one)"

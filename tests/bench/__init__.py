@@ -1,1 +1,1 @@
-"""Speed lives here and not in the tests: what these programs print is read by people."""
+"""Speed lives here and not in the tests: `tests/bench/run.sh` measures media-sync beside other ways to copy."""
