@@ -1,6 +1,6 @@
 // Puts the page together: signs in, keeps the connection, and tells each part what it needs to know.
 
-import { ask, Problem } from "./http.js";
+import { ask, begin, end, Problem } from "./http.js";
 import { at, make, say, seldom } from "./dom.js";
 import { Gallery } from "./gallery.js";
 import { Live } from "./live.js";
@@ -22,6 +22,7 @@ let again = 0;
 
 function complain(problem) {
   if (problem.status === 401) signIn("");
+  else if (problem.status === 403) signIn("Looking is allowed, this is not: sign in with the token that may control.");
   else say(at("link"), problem.message);
 }
 
@@ -48,7 +49,7 @@ function happened(event) {
     now.job(event.job);
     if (!["queued", "running"].includes(event.job.state)) purge.ended(event.job);
     refresh();
-  } else if (event.type === "file.stored") {
+  } else if (["file.stored", "files.more"].includes(event.type)) {
     arrivals();
     refresh();
   } else {
@@ -99,14 +100,14 @@ function signIn(problem) {
   at("token").focus();
 }
 
-async function begin() {
+async function enter() {
   try {
     await ask("/status");
   } catch (problem) {
     if (problem.status === 401 || problem.status === 403) signIn("");
     else {
       complain(problem);
-      setTimeout(begin, 2000);
+      setTimeout(enter, 2000);
     }
     return;
   }
@@ -130,9 +131,9 @@ async function start(action, button) {
 at("sign-in").addEventListener("submit", async (event) => {
   event.preventDefault();
   try {
-    await ask("/session", { method: "POST", body: { token: at("token").value.trim() } });
+    await begin(at("token").value.trim());
     at("token").value = "";
-    await begin();
+    await enter();
   } catch (problem) {
     if (!(problem instanceof Problem)) throw problem;
     const wrong = problem.status === 401 || problem.status === 403;
@@ -142,7 +143,7 @@ at("sign-in").addEventListener("submit", async (event) => {
 
 at("sign-out").addEventListener("click", async () => {
   try {
-    await ask("/session", { method: "DELETE" });
+    await end();
   } finally {
     signIn("");
   }
@@ -159,4 +160,4 @@ const searched = seldom(() => {
 search.addEventListener("input", searched);
 search.addEventListener("submit", (event) => event.preventDefault());
 
-begin();
+enter();

@@ -5,7 +5,6 @@ import { API, query } from "./http.js";
 
 const FIRST = 300; // ms until the first attempt after a break
 const LONGEST = 8000;
-const SILENCE = 45000; // without a word for so long, the connection is taken for dead
 
 export class Live {
   /** `heard(message)` for each message, `linked(true | false)` when the connection comes and goes. */
@@ -27,14 +26,12 @@ export class Live {
     url.protocol = url.protocol.replace("http", "ws");
     const socket = new WebSocket(url);
     this.socket = socket;
-    socket.onopen = () => this.listen();
+    socket.onopen = () => this.linked(true);
     socket.onmessage = (event) => {
-      this.listen();
       const message = JSON.parse(event.data);
       if (message.epoch !== undefined) this.epoch = message.epoch;
       if (message.seq !== undefined) this.seq = message.seq;
       this.pause = FIRST;
-      this.linked(true);
       this.heard(message);
     };
     socket.onclose = () => socket === this.socket && this.lost();
@@ -43,17 +40,10 @@ export class Live {
   close() {
     this.closed = true;
     clearTimeout(this.timer);
-    clearTimeout(this.silence);
     this.socket?.close();
   }
 
-  listen() {
-    clearTimeout(this.silence);
-    this.silence = setTimeout(() => this.socket.close(), SILENCE);
-  }
-
   lost() {
-    clearTimeout(this.silence);
     if (this.closed) return;
     this.linked(false);
     const wait = this.pause * (0.75 + Math.random() / 2);
