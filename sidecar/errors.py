@@ -65,6 +65,10 @@ class StreamBroken(MediaSyncError):
     transient = True
 
 
+class HeldTooLong(StreamBroken):
+    """A read was cut off, because it held its container's lock for longer than any may."""
+
+
 class Refused(MediaSyncError):
     """A guard said no, and nothing was changed."""
 

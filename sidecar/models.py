@@ -198,7 +198,8 @@ class PurgeResult:
 class Capabilities:
     """What a transport can do with a source now. Optional ability is a field here, never a stub method.
 
-    `why_not_purge` is a reason (`not running`, `no shell`, ...) where `purge` is false.
+    `why_not_purge` is a reason (`not running`, `no shell`, ...) where `purge` is false. `engine` tells one engine, in
+    one version, from others that take other times for the same reads; "" where nothing can be learned of it.
     """
 
     scanner: str
@@ -206,6 +207,7 @@ class Capabilities:
     purge: bool = False
     why_not_purge: str = ""
     reads_lock: bool = True  # whether FOLDER and FILE reads hold a lock that freezes the generator
+    engine: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,6 +42,10 @@ class Reading(Protocol):
         """Bytes taken from the wire so far, headers and padding included."""
 
     @property
+    def seconds(self) -> float:
+        """How long it has been under way at the source, without what it waited for its turn there."""
+
+    @property
     def problems(self) -> Sequence[tuple[bytes, str]]:
         """Files that the source reported as unreadable: path and reason."""
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from sidecar.config import ResolvedHost
-from sidecar.errors import AgentFailed, EngineRefused, MediaSyncError, SourceGone, StreamBroken
+from sidecar.errors import AgentFailed, EngineRefused, HeldTooLong, MediaSyncError, SourceGone, StreamBroken
 from sidecar.events import Bus
 from sidecar.models import NS, FileStat, Road, Transfer
 from sidecar.progress import ProgressManager
@@ -200,7 +200,7 @@ def test_one_file_is_cut_off_only_where_it_can_come_another_way(
     if pull_only:
         assert asyncio.run(read()) == size
     else:
-        with pytest.raises(StreamBroken, match="cut off"):
+        with pytest.raises(HeldTooLong, match="cut off"):
             asyncio.run(read())
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -79,9 +80,10 @@ class DockerAdapter:
     def capabilities(self) -> Capabilities:
         if self._start is not None:
             roads = frozenset((Road.STREAM,)) if "tmpfs" in self._mounts.values() else frozenset(Road)
-            return Capabilities(self._start.scanner, roads, purge=True)
+            return Capabilities(self._start.scanner, roads, purge=True, engine=self._engine.identity)
         running = self._source.state in ("running", "paused", "restarting")
-        return Capabilities("archive", _ARCHIVE_ROADS, why_not_purge=self._why_none, reads_lock=running)
+        return Capabilities("archive", _ARCHIVE_ROADS, why_not_purge=self._why_none, reads_lock=running,
+                            engine=self._engine.identity)  # fmt: skip
 
     # -- finding and talking to the agent ---------------------------------------------------------------------------
 
@@ -221,8 +223,10 @@ class DockerAdapter:
         # a slow library must not hold the container's lock; but one file without an agent has no other road to take
         able = self.capabilities
         hold = HOLD if able.reads_lock and (transfer.road is Road.FOLDER or Road.STREAM in able.roads) else None
-        with self._turns.reading(), archive(self._engine, self._id, path, self._stall, on_open, hold) as readinto:
-            yield TarReading(readinto, rename)
+        with self._turns.reading():
+            since = time.monotonic()
+            with archive(self._engine, self._id, path, self._stall, on_open, hold) as readinto:
+                yield TarReading(readinto, rename, since=since)
 
     async def purge(self, root: bytes, batches: AsyncIterator[Sequence[PurgeItem]], owner: tuple[int, int]
                     ) -> AsyncIterator[PurgeResult]:  # fmt: skip

@@ -86,6 +86,11 @@ class Engine:
             raise
         return cls(host, control, session, data, timeout, version)
 
+    @property
+    def identity(self) -> str:
+        """Address, version and kernel: what decides how long its reads take, as far as it tells without being asked."""
+        return f"{self.host.url} {self.version.get('Version', '')} {self.version.get('KernelVersion', '')}"
+
     async def close(self) -> None:
         """Close both clients; idempotent."""
         self.data.close()

@@ -11,6 +11,7 @@ import json
 import socket
 import struct
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any
@@ -18,7 +19,7 @@ from typing import Any
 import requests
 import urllib3
 
-from sidecar.errors import MediaSyncError, StreamBroken
+from sidecar.errors import HeldTooLong, MediaSyncError, StreamBroken
 from sidecar.models import FileStat, Road, Transfer
 from sidecar.transports.docker import wire
 from sidecar.transports.docker.client import IDENTITY, Engine, archive_path, refusal, translated
@@ -44,17 +45,25 @@ class TarFile:
 
 
 class TarReading:
-    """Files of a tar stream whose names `rename` knows; everything else is passed over."""
+    """Files of a tar stream whose names `rename` knows; everything else is passed over.
+
+    `since` is when it was asked for, by the monotonic clock.
+    """
 
     def __init__(self, readinto: Callable[[memoryview], int], rename: Callable[[bytes], bytes | None], *,
-                 concatenated: bool = False) -> None:  # fmt: skip
+                 concatenated: bool = False, since: float | None = None) -> None:  # fmt: skip
         self.members = TarReader(readinto, concatenated=concatenated)
         self._rename = rename
+        self._since = time.monotonic() if since is None else since
         self.problems: list[tuple[bytes, str]] = []
 
     @property
     def received(self) -> int:
         return self.members.received
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self._since
 
     def __iter__(self) -> Iterator[TarFile]:
         for member in self.members:
@@ -91,6 +100,7 @@ def agent_stream(engine: Engine, container: str, start: wire.Start, user: str, r
                  stall: float, on_open: OnOpen) -> Iterator[TarReading]:  # fmt: skip
     """The agent's tar stream of exactly these files. It takes no lock, and sees tmpfs."""
     token = wire.new_token()
+    since = time.monotonic()
     with translated(container):
         made = engine.data.exec_create(container, list(start.argv), stdin=True, user=user)
         opened: Any = engine.data.exec_start(made["Id"], socket=True)
@@ -102,7 +112,7 @@ def agent_stream(engine: Engine, container: str, start: wire.Start, user: str, r
             with cut:
                 link.sendall(start.preamble + wire.tar_request(token, root, paths) + wire.quit_request())
                 frames = _Frames(link, wire.RecordParser(token))
-                reading = TarReading(_reader(frames.readinto, cut), _undotted, concatenated=True)
+                reading = TarReading(_reader(frames.readinto, cut), _undotted, concatenated=True, since=since)
                 yield reading
                 frames.finish()
                 problems = wire.read_problems(frames.records)
@@ -168,17 +178,27 @@ class Turns:
 
 
 class _Cutter:
-    """Ends a read from another thread, or after its time; remembers that it did."""
+    """Ends a read from another thread, or after its time; remembers which."""
 
     def __init__(self, shutdown: Abort, hold: float | None) -> None:
         self._shutdown = shutdown
-        self._timer = threading.Timer(hold, self.now) if hold else None
-        self.cut = False
+        self._timer = threading.Timer(hold, self._expire) if hold else None
+        self._cut = self._late = False
 
     def now(self) -> None:
-        self.cut = True
+        self._cut = True
         with suppress(OSError, ValueError, AttributeError):  # it ended by itself meanwhile
             self._shutdown()
+
+    def why(self) -> StreamBroken | None:
+        """The error of a read that was cut off; None when it was not."""
+        if self._late:
+            return HeldTooLong("the read was cut off: it held the container's lock for too long")
+        return StreamBroken("the read was cut off") if self._cut else None
+
+    def _expire(self) -> None:
+        self._late = True
+        self.now()
 
     def __enter__(self) -> _Cutter:
         if self._timer is not None:
@@ -194,12 +214,14 @@ class _Cutter:
 def _reader(readinto: Callable[[memoryview], int], cut: _Cutter) -> Callable[[memoryview], int]:
     def read(view: memoryview) -> int:
         try:
-            return readinto(view)
+            got = readinto(view)
         except TimeoutError as error:
             raise StreamBroken("the read stalled", hint="is the engine or its disk overloaded?") from error
         except _BROKEN as error:
-            why = "was cut off" if cut.cut else f"broke off: {error}"
-            raise StreamBroken(f"the read {why}") from error
+            raise cut.why() or StreamBroken(f"the read broke off: {error}") from error
+        if got == 0 and (why := cut.why()):  # a connection that was shut down may as well just end
+            raise why
+        return got
 
     return read
 
