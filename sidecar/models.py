@@ -142,6 +142,38 @@ class Scan:
     same: Mapping[bytes, Mark] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A watch saw a file that was closed after writing, moved in, or linked; `stat` is what it was a moment later."""
+
+    stat: FileStat
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A watch covers every folder from now on; what happened before is for a scan to find. `how` is `inotify` or
+    `poll`.
+    """
+
+    how: str
+    folders: int
+
+
+@dataclass(frozen=True, slots=True)
+class Overflow:
+    """More happened than the source's kernel could remember: some of it was lost. A `Standing` follows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Alive:
+    """A watch's sign of life, every few seconds. `now_ns` is the source's own clock, ns since the epoch."""
+
+    now_ns: int
+
+
+Sight = Seen | Standing | Overflow | Alive | Problem  # a Problem is a folder that cannot be watched
+
+
 class Road(StrEnum):
     """How bytes travel: a folder's archive, one file's archive, or the agent's stream of a list of files."""
 
@@ -208,6 +240,7 @@ class Capabilities:
     why_not_purge: str = ""
     reads_lock: bool = True  # whether FOLDER and FILE reads hold a lock that freezes the generator
     engine: str = ""
+    watch: bool = False
 
 
 @dataclass(frozen=True, slots=True)

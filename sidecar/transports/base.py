@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
-from sidecar.models import Basis, Capabilities, Check, FileStat, LeftOut, PurgeItem, PurgeResult, Scan, Source, Transfer
+from sidecar.models import (
+    Basis,
+    Capabilities,
+    Check,
+    FileStat,
+    LeftOut,
+    PurgeItem,
+    PurgeResult,
+    Scan,
+    Sight,
+    Source,
+    Transfer,
+)
 
 
 class Member(Protocol):
@@ -80,6 +92,15 @@ class TransportAdapter(Protocol):
         """Start one bounded read; blocking, for a worker thread. Leaving the context closes it at once.
 
         `on_open` receives a function that any thread may call to abort the read (it then raises StreamBroken).
+        """
+
+    def watch(self, root: bytes) -> AsyncGenerator[Sight, None]:
+        """Tell of files as they are finished, without scanning, for as long as the answer is iterated.
+
+        Only where `capabilities.watch` says so. Endless: it ends by being closed (`contextlib.aclosing`), which leaves
+        nothing behind in the source, or by an error. Raises RootMissing; SourceGone, AgentFailed, StreamBroken and
+        EngineUnreachable when the watch broke, also when the root was replaced by another folder: watch again, and
+        scan for what was missed. A file may be told of more than once, and may be gone or not settled by then.
         """
 
     def purge(

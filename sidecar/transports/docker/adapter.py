@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import aclosing, contextmanager, suppress
 from typing import Any
 
 from sidecar.errors import (
@@ -27,6 +27,7 @@ from sidecar.models import (
     PurgeResult,
     Road,
     Scan,
+    Sight,
     Source,
     Transfer,
     clamped,
@@ -45,6 +46,8 @@ from sidecar.transports.docker.reading import (
 )
 from sidecar.transports.docker.session import AgentSession
 from sidecar.transports.docker.tar import TarReader, TarType
+from sidecar.transports.docker.watching import watching
+from sidecar.transports.docker.watchwire import Sights
 
 HOLD = 2.0  # seconds: what `docker stop` of a running generator may have to wait for one of our reads
 _ARCHIVE_ROADS = frozenset((Road.FOLDER, Road.FILE))
@@ -66,6 +69,7 @@ class DockerAdapter:
         self._user = user
         self._forced_user = bool(user)
         self._start: wire.Start | None = None
+        self._watcher: wire.Start | None = None
         self._looked = False
         self._why_none = ""
         self._sessions: dict[str, AgentSession] = {}
@@ -80,7 +84,8 @@ class DockerAdapter:
     def capabilities(self) -> Capabilities:
         if self._start is not None:
             roads = frozenset((Road.STREAM,)) if "tmpfs" in self._mounts.values() else frozenset(Road)
-            return Capabilities(self._start.scanner, roads, purge=True, engine=self._engine.identity)
+            return Capabilities(self._start.scanner, roads, purge=True, engine=self._engine.identity,
+                                watch=self._watcher is not None)  # fmt: skip
         running = self._source.state in ("running", "paused", "restarting")
         return Capabilities("archive", _ARCHIVE_ROADS, why_not_purge=self._why_none, reads_lock=running,
                             engine=self._engine.identity)  # fmt: skip
@@ -102,7 +107,7 @@ class DockerAdapter:
         path = Container.of(self._inspect).env.get("PATH") or _DEFAULT_PATH
         for name in python_candidates(self._inspect):
             if found := await self._which(name, path):
-                self._start = wire.start_python(found)
+                self._start, self._watcher = wire.start_python(found), wire.start_watcher(found)
                 return ""
         if await self._which("sh", path):
             self._start = wire.start_sh()
@@ -144,6 +149,7 @@ class DockerAdapter:
                 self._why_none = f"no usable agent: {error}"
                 await self._drop_sessions()
                 self._start = wire.start_sh() if self._start.scanner == "python" else None
+                self._watcher = None
         if self._mounts.get(root) == "tmpfs":
             raise EngineRefused(f"root {root.decode(errors='replace')} is a tmpfs, which only an agent inside can see",
                                 hint=f"{self._why_none}: start the container, or use a volume")  # fmt: skip
@@ -209,6 +215,20 @@ class DockerAdapter:
                     if info is not None and not info.is_dir and not info.is_link:
                         found[path] = FileStat(path, info.size, info.mtime_ns)
         return found
+
+    async def watch(self, root: bytes) -> AsyncGenerator[Sight, None]:
+        await self.prepare()
+        if self._watcher is None:
+            raise AgentFailed(f"nobody can watch in {self._source.container}: {self._why_none or 'it has no Python'}",
+                              hint="its files come with each pass")  # fmt: skip
+        while True:
+            sights = Sights()
+            async with aclosing(watching(self._engine, self._id, self._watcher, self._user, root, sights)) as told:
+                async for sight in told:
+                    if not self._forced_user and sights.hindered_by(sight):
+                        break
+                    yield sight
+            self._user = f"{sights.owner[0]}:{sights.owner[1]}"  # who may see everything; what was missed, a scan finds
 
     @contextmanager
     def read(self, root: bytes, transfer: Transfer, on_open: OnOpen) -> Iterator[Reading]:

@@ -161,11 +161,17 @@ def time_ns():
     return time.time_ns() if hasattr(time, "time_ns") else int(time.time() * 10 ** 9)
 
 
-def scan(folders, fields, out):
-    top, now = os.stat(folders.root), time_ns()
+def greet(folders, out, now):
+    """Who looks, when, and the root."""
+    top = os.stat(folders.root)
     out.add(b"hello %d %d %d %d %s" % (os.geteuid(), now, top.st_uid, top.st_gid,
                                        ",".join(map(str, os.getgroups())).encode()))
     out.add(entry(top, b""))
+
+
+def scan(folders, fields, out):
+    now = time_ns()
+    greet(folders, out, now)
     marks = Marks(fields, now) if fields else None
     waiting = [b""]
     while waiting:
@@ -641,6 +647,7 @@ def rmdir(folders, fields, out):
 
 
 VERBS = {b"scan": scan, b"stat": stat_paths, b"tar": tar, b"purge": purge, b"settle": settle, b"rmdir": rmdir}
+VERBS.update(globals().get("MORE_VERBS", {}))  # of what was sent before this, for a watch
 
 
 def take(count):

@@ -284,10 +284,11 @@ def _http_base(host: ResolvedHost) -> str:
 
 
 def _connector(host: ResolvedHost) -> aiohttp.BaseConnector:
+    """Without a limit: agents and watches of many sources keep their connections, and must not starve a question."""
     if host.url.startswith("unix://"):
-        return aiohttp.UnixConnector(host.url.removeprefix("unix://"))
+        return aiohttp.UnixConnector(host.url.removeprefix("unix://"), limit=0)
     if host.url.startswith(("tcp://", "http://", "https://")):
-        return aiohttp.TCPConnector(ssl=_ssl(host) or True)
+        return aiohttp.TCPConnector(ssl=_ssl(host) or True, limit=0)
     scheme = host.url.partition("://")[0]
     raise ConfigError(f"engine address {host.url}: {scheme} is not supported", hint="use unix:// or tcp://")
 

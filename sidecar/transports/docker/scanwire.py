@@ -47,7 +47,7 @@ _TEXT_ENTRY = re.compile(  # busybox: whole seconds by %Y, their fraction at the
 ).fullmatch
 _TYPES = {0o100000: FileType.FILE, 0o040000: FileType.DIRECTORY, 0o120000: FileType.LINK}
 _MAX_SIZE = (1 << 63) - 1
-_HELLO = re.compile(rb"hello (\d{1,10}) (\d{1,20}) (\d{1,10}) (\d{1,10}) [0-9,]*").fullmatch
+HELLO = re.compile(rb"hello (\d{1,10}) (\d{1,20}) (\d{1,10}) (\d{1,10}) [0-9,]*").fullmatch
 _MARK = re.compile(rb"(mark|same) ([0-9a-f]{32}) ([0-9a-f]{32}|-) (\d{1,9}) (.*)", re.DOTALL).fullmatch
 
 
@@ -116,7 +116,7 @@ class Entries:
                 found[path] = entry
 
     def _other(self, record: bytes) -> None:
-        hello = _HELLO(record)
+        hello = HELLO(record)
         if hello:
             self.agent_uid, self.now_ns = int(hello[1]), int(hello[2])
         elif self._basis is not None and record[:5] in (b"mark ", b"same "):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, suppress
 
 from aiodocker.stream import Message, Stream
@@ -64,6 +64,26 @@ class AgentSession:
             finally:
                 self.dead = self.dead or not done
 
+    async def hear(self, build: Callable[[bytes], bytes], make: Callable[[bytes], wire.RecordParser], silence: float
+                   ) -> AsyncGenerator[list[bytes], None]:  # fmt: skip
+        """Send a request whose answer goes on until this session is closed, and give its records as they come.
+
+        Cheap while nothing comes. Raises as `ask` does: AgentFailed after `silence` seconds, or when the answer ends.
+        """
+        async with self._turn:
+            token = wire.new_token()
+            parser = make(token)
+            await self.say(build(token))
+            with translated(self._container):
+                while not parser.finished:
+                    yield parser.feed(await self._stdout(parser, silence))
+            self.dead = True
+            raise AgentFailed(f"the watch in {self._container[:12]} ended", hint="was its folder replaced?")
+
+    async def say(self, data: bytes) -> None:
+        """Send something besides a request. Raises AgentFailed when the connection is gone."""
+        await self._send(data)
+
     async def _send(self, data: bytes) -> None:
         """Raises AgentFailed when its connection is gone: the container, more likely than the engine, was stopped."""
         try:
@@ -72,9 +92,9 @@ class AgentSession:
         except (AssertionError, EngineUnreachable) as error:  # aiodocker asserts that the other end is still there
             raise AgentFailed(f"the agent in {self._container[:12]} is gone", hint="was it stopped?") from error
 
-    async def _stdout(self, parser: wire.RecordParser) -> bytes:
+    async def _stdout(self, parser: wire.RecordParser, silence: float = 0.0) -> bytes:
         while True:
-            message = await self._heard()
+            message = await (self._heard_within(silence) if silence else self._heard())
             if message is None:
                 raise self._ended(parser)
             if message.stream != _STDERR:
@@ -94,6 +114,15 @@ class AgentSession:
                     raise AgentFailed(f"the agent in {self._container[:12]} said nothing for {SILENCE:.0f} s",
                                       hint="is the container's disk hung?") from None  # fmt: skip
             await self._engine.now_ns()
+
+    async def _heard_within(self, silence: float) -> Message | None:
+        """The next piece of a stream that has something to say all the time."""
+        try:
+            async with asyncio.timeout(silence):
+                return await self._stream.read_out()
+        except TimeoutError:
+            raise AgentFailed(f"the watch in {self._container[:12]} said nothing for {silence:.0f} s",
+                              hint="is the container paused, or its disk hung?") from None  # fmt: skip
 
     def _ended(self, parser: wire.RecordParser) -> MediaSyncError:
         try:
