@@ -1,0 +1,178 @@
+"""The live feed: a snapshot, then what changes, numbered, so that a client that was away for a while can go on.
+
+Messages are kept in a ring. Each client has a short queue of its own; one that does not keep up is dropped, and neither
+the others nor the work ever wait for it. Everything here runs in the event loop, `Feed.take` alone in any thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from sidecar.events import Bus, Event, JobChanged
+
+KEPT = 2048  # messages for clients that come back
+QUEUED = 512  # messages that a client may be behind
+CLIENTS = 32  # at once
+TICK = 0.1  # seconds: progress is told at most ten times each
+SINGLY = 20  # events of files within a tick that are told one by one; the rest are counted
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Message:
+    """`of` is the job whose progress it tells; a later one of the same job says all that this one says."""
+
+    seq: int
+    text: str
+    of: str = ""
+
+
+class Client:
+    """One client's place in the feed."""
+
+    def __init__(self, first: list[_Message]) -> None:
+        self._queue = deque(first)
+        self._progress: dict[str, _Message] = {}  # by job, in the order of their numbers
+        self._filled = asyncio.Event()
+        self.too_slow = asyncio.Event()
+
+    async def next(self) -> str:
+        """The next message, once there is one."""
+        while not self._queue and not self._progress:
+            self._filled.clear()
+            await self._filled.wait()
+        job, progress = next(iter(self._progress.items()), ("", None))
+        if progress is None or (self._queue and self._queue[0].seq < progress.seq):
+            return self._queue.popleft().text
+        del self._progress[job]
+        return progress.text
+
+    def offer(self, message: _Message) -> None:
+        """Queue a message. Of a job's progress only the newest waits; of all else no more than so many do."""
+        if message.of:
+            self._progress.pop(message.of, None)
+            self._progress[message.of] = message
+        elif len(self._queue) >= QUEUED:
+            self.too_slow.set()
+            return
+        else:
+            self._queue.append(message)
+        self._filled.set()
+
+
+class Feed:
+    """Numbers what happens and hands it to the clients. `running` has to be entered for it to hear anything.
+
+    `jobs` gives the jobs that are queued or run, in the API's shape; `progress` how far each running one is, by ID;
+    `told` turns an event into its shape, None for one that is nobody's business.
+    """
+
+    def __init__(self, jobs: Callable[[], list[Json]], progress: Callable[[], Mapping[str, Json]],
+                 told: Callable[[Event], Json | None]) -> None:  # fmt: skip
+        self.epoch = secrets.token_hex(8)  # of this process: numbers begin anew with it
+        self._jobs = jobs
+        self._progress = progress
+        self._told = told
+        self._seq = 0
+        self._ring: deque[_Message] = deque(maxlen=KEPT)
+        self._forgotten = 0  # the last number that fell out of the ring
+        self._clients: set[Client] = set()
+        self._shown: dict[str, Json] = {}
+        self._singly = self._more = 0
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._closing = asyncio.Event()
+
+    @asynccontextmanager
+    async def running(self, bus: Bus) -> AsyncIterator[None]:
+        """Listen to the bus while the body runs; at its end every client is sent away."""
+        self._loop = asyncio.get_running_loop()
+        ignore = bus.subscribe(self.take)
+        ticking = asyncio.create_task(self._tick(), name="feed")
+        try:
+            yield
+        finally:
+            ignore()
+            self._closing.set()
+            ticking.cancel()
+            await asyncio.wait([ticking])
+
+    def take(self, event: Event) -> None:
+        """Something happened. Quick, and safe in any thread."""
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._happened, event)
+
+    @contextmanager
+    def joined(self, since: int | None, epoch: str | None) -> Iterator[Client | None]:
+        """A client's place: what it missed after `since`, or a snapshot where that is not known any more.
+
+        None when there are too many clients.
+        """
+        if len(self._clients) >= CLIENTS:
+            yield None
+            return
+        client = Client(self._missed(since, epoch) or [self._snapshot()])
+        self._clients.add(client)
+        try:
+            yield client
+        finally:
+            self._clients.discard(client)
+
+    async def closing(self) -> None:
+        """Wait until the feed ends."""
+        await self._closing.wait()
+
+    def _missed(self, since: int | None, epoch: str | None) -> list[_Message] | None:
+        if since is None or epoch != self.epoch or not self._forgotten <= since <= self._seq:
+            return None
+        missed = [message for message in self._ring if message.seq > since]
+        if len(missed) > QUEUED // 2:  # a snapshot is the shorter way
+            return None
+        return [_Message(since, json.dumps({"type": "resumed", "epoch": self.epoch, "seq": since})), *missed]
+
+    def _snapshot(self) -> _Message:
+        body = {"type": "snapshot", "epoch": self.epoch, "seq": self._seq, "jobs": self._jobs()}
+        return _Message(self._seq, json.dumps(body, ensure_ascii=False))
+
+    def _happened(self, event: Event) -> None:
+        if isinstance(event, JobChanged):
+            self._say({"type": "event", "event": self._told(event)})
+            return
+        if self._singly >= SINGLY:
+            self._more += 1
+        elif (shape := self._told(event)) is not None:
+            self._singly += 1
+            self._say({"type": "event", "event": shape})
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(TICK)
+            if self._more:
+                self._say({"type": "event", "event": {"type": "files.more", "count": self._more}})
+            self._singly = self._more = 0
+            if self._clients:
+                self._tell_progress()
+
+    def _tell_progress(self) -> None:
+        now = dict(self._progress())
+        for job, shape in now.items():
+            if self._shown.get(job) != shape:
+                self._say({"type": "progress", "job": job, "progress": shape}, of=job)
+        self._shown = now
+
+    def _say(self, body: Json, *, of: str = "") -> None:
+        self._seq += 1
+        message = _Message(self._seq, json.dumps({"seq": self._seq, **body}, ensure_ascii=False), of)
+        if not of:  # progress is of no use to who comes back: the next one says more
+            if len(self._ring) == KEPT:
+                self._forgotten = self._ring[0].seq
+            self._ring.append(message)
+        for client in self._clients:
+            client.offer(message)
