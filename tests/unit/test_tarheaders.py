@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sidecar.errors import StreamBroken
 from sidecar.models import NS
 from sidecar.transports.docker.tar import TarLimits, TarMember, TarReader, TarType
+from sidecar.transports.docker.tarheaders import byte_sum
 from tests.unit.tarmade import END, block, endless, padded, pax, read_all, whole
 
 # -- header fields made by hand -----------------------------------------------------------------------------------
@@ -134,3 +135,74 @@ def test_pax_times_are_exact_to_the_nanosecond(ns: int, terse: bool) -> None:
     value = (text.rstrip("0").rstrip(".") if terse else text + "4").encode()
     (member,) = TarReader(whole(pax((b"mtime", value)) + block() + END))
     assert (member.mtime_ns, member.mtime_exact) == (ns, True)
+
+
+# -- the short cut ------------------------------------------------------------------------------------------------
+
+
+@given(st.binary(max_size=256))
+def test_a_fast_sum_is_the_sum(data: bytes) -> None:
+    assert byte_sum(data) == sum(data)
+
+
+FIELDS = {"name": (0, 100), "owner": (100, 124), "size": (124, 136), "mtime": (136, 148), "sum": (148, 156),
+          "flag": (156, 157), "link": (157, 257), "magic": (257, 265), "rest": (265, 512)}  # fmt: skip
+FIRST = block(b"x_00001_.png", b"00000000003", mtime=b"14524770000") + padded(b"abc")
+VALUES = st.one_of(
+    st.binary(max_size=12),
+    st.text("01234567 \0-_89", max_size=12).map(str.encode),
+    st.sampled_from([b"00000000005\0", b"00000000005 ", b"0000000000_5", b"0000000000\x005",
+                     b"\x80" + bytes(10) + b"\5",
+                     b"77777777777\0", b"ustar  \0", b"ustar\x0000", b"a" * 100, b"d/", b"", b"\xff" * 12]),
+)  # fmt: skip
+
+
+def outcome(before: bytes, header: bytes) -> tuple[object, ...]:
+    """What becomes of a header behind others: every field of the last member and its content, or nothing."""
+    reader = TarReader(whole(before + header + padded(b"12345") + END), limits=TarLimits(size=1 << 33))
+    try:
+        member, data = read_all(reader)[-1]
+    except StreamBroken:
+        return ("broken",)
+    fields = (member.name, member.linkname, member.type, member.size, member.mtime_ns, member.mtime_exact, member.mode)
+    return (*fields, member.uid, member.gid, data)
+
+
+@example([("size", b"000000000_5\0")], True, -1)
+@example([("size", b"000000000005")], True, -1)
+@example([("mtime", b"000000000012")], True, -1)
+@example([("mtime", b" 0000000001\0")], True, -1)
+@settings(max_examples=600, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from(sorted(FIELDS)), VALUES), max_size=3), st.booleans(), st.integers(-1, 511))
+def test_the_short_cut_answers_as_the_full_way(changes: list[tuple[str, bytes]], mended: bool, flipped: int) -> None:
+    """Headers like the one before them, but for some fields: with a right checksum, or with one bit flipped."""
+    header = bytearray(block(b"x_00002_.png", b"00000000005", mtime=b"14524770001"))
+    for name, value in changes:
+        start, stop = FIELDS[name]
+        header[start:stop] = value[: stop - start].ljust(stop - start, b"\0")
+    if mended:
+        header[148:156] = b" " * 8
+        header[148:156] = b"%06o\0 " % sum(header)
+    elif flipped >= 0:
+        header[flipped] ^= 1 << flipped % 8
+    assert outcome(FIRST, bytes(header)) == outcome(b"", bytes(header))
+
+
+def test_a_member_too_many_is_noticed_on_the_short_cut_too() -> None:
+    with pytest.raises(StreamBroken, match="more than 3 members"):
+        read_all(TarReader(whole(FIRST * 4 + END), limits=TarLimits(members=3)))
+
+
+def test_the_whole_content_of_a_member_at_once() -> None:
+    data = bytes(range(256)) * 40
+    raw = block(b"a", b"%011o" % len(data)) + padded(data) + block(b"b") + END
+    for size in (512, 1 << 18):
+        reader = TarReader(whole(raw), buffer_size=size)
+        first = next(reader)
+        assert first.whole() == data
+        assert next(reader).whole() == b""
+        with pytest.raises(ValueError, match="moved on"):
+            first.whole()
+    torn = TarReader(whole(raw[:5000]))
+    with pytest.raises(StreamBroken, match="before the member does"):
+        next(torn).whole()

@@ -79,6 +79,10 @@ class TarMember:
         """
         return self._reader._content(self)
 
+    def whole(self) -> bytes:
+        """The content at once, of a member that is known to be small. Raises as `chunks`."""
+        return self._reader._whole(self)
+
 
 class TarReader:
     """Iterates the TarMembers of a stream; ends only when the archive was complete, else raises StreamBroken.
@@ -108,6 +112,7 @@ class TarReader:
         self._left = self._pad = 0  # content and padding of the current member that are still to come
         self._current: TarMember | None = None
         self._header_at = 0
+        self._alike: th.Alike | None = None  # what is like the last plain file
         self._globals: dict[bytes, bytes] = {}
         self._count = 0
         self._complete = False
@@ -211,6 +216,13 @@ class TarReader:
             self._left -= stop - start
             yield self._shared[start:stop]
 
+    def _whole(self, member: TarMember) -> bytes:
+        start, stop = self._start, self._start + self._left
+        if self._current is member and member.type is TarType.FILE and self._left == member.size and stop <= self._end:
+            self._start, self._left = stop, 0
+            return self._shared[start:stop].tobytes()
+        return b"".join(chunk.tobytes() for chunk in self._content(member))
+
     def _data(self, size: int) -> bytes:
         """Content of an extension header, whose size is known to be within the limits; its padding is passed over."""
         data = bytearray()
@@ -239,6 +251,8 @@ class TarReader:
                 if not block:
                     return None
             self._header_at = self._offset() - BLOCK
+            if self._alike is not None and not seen and not self._globals and (found := self._alike.read(block)):
+                return self._like_the_last(self._alike, *found)
             th.verify(block)
             flag = block[156]
             if flag not in th.EXTENSIONS:
@@ -255,10 +269,20 @@ class TarReader:
             else:
                 long[flag] = th.text(self._data(size))
 
-    def _build(self, block: bytes, long: Mapping[int, bytes], local: Mapping[bytes, bytes], meta: int) -> TarMember:
+    def _like_the_last(self, alike: th.Alike, name: bytes, size: int, mtime_ns: int) -> TarMember:
+        self._counted()
+        member = TarMember(self, self._header_at, alike.model)
+        member.name, member.size, member.mtime_ns = name, size, mtime_ns
+        self._left, self._pad = size, -size % BLOCK
+        return member
+
+    def _counted(self) -> None:
         self._count += 1
         if self._count > self._limits.members:
             self._break(f"more than {self._limits.members} members")
+
+    def _build(self, block: bytes, long: Mapping[int, bytes], local: Mapping[bytes, bytes], meta: int) -> TarMember:
+        self._counted()
         pax = {**self._globals, **local} if local or self._globals else {}
         name = pax.get(b"GNU.sparse.name") or pax.get(b"path") or long.get(_LONG_NAME) or th.header_name(block)
         try:
@@ -268,6 +292,8 @@ class TarReader:
         if block[156] == th.GNU_SPARSE:
             self._skip_sparse_map(block, name, meta)
         self._left, self._pad = header.size, -header.size % BLOCK
+        if not pax and not long and th.Alike.serves(block):
+            self._alike = th.Alike(block, header, self._limits.size)
         return TarMember(self, self._header_at, header)
 
     def _skip_sparse_map(self, block: bytes, name: bytes, meta: int) -> None:
