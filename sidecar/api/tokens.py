@@ -44,9 +44,9 @@ class Keys:
 
     def scope_of(self, presented: str) -> Scope | None:
         """What the holder of this token may do; None for a wrong one. Takes as long for any wrong one."""
-        given = presented.encode()
+        given = presented.encode(errors="replace")
         control = hmac.compare_digest(given, self.control.encode())
-        read = hmac.compare_digest(given, (self.read or "\0").encode())
+        read = hmac.compare_digest(given, (self.read or self.control).encode()) and self.read is not None
         if control:
             return Scope.CONTROL
         return Scope.READ if read else None

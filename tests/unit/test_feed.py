@@ -1,0 +1,167 @@
+"""The feed: numbers without gaps or repetition, merged progress, and nobody who waits for a slow client."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections import deque
+from typing import Any
+
+import pytest
+
+from sidecar.api.feed import KEPT, QUEUED, SINGLY, Client, Feed
+from sidecar.events import Bus, Event, FilePurged, JobChanged
+from sidecar.jobs import Action, Cause, JobState, JobView, Request
+
+
+def told(event: Event) -> dict[str, Any]:
+    return {"type": type(event).__name__, "job": event.job}
+
+
+class Rig:
+    """A feed, its bus, and what the desk would say."""
+
+    def __init__(self) -> None:
+        self.progress: dict[str, dict[str, Any]] = {}
+        self.bus = Bus()
+        self.feed = Feed(lambda: [{"id": "j"}], lambda: self.progress, told)
+
+    def purged(self, job: str = "j") -> None:
+        self.bus.emit(FilePurged(job, "gen", b"a.png", 1))
+
+    def changed(self, job: str) -> None:
+        view = JobView(job, Request(Action.SYNC, Cause.API), JobState.QUEUED, 1)
+        self.bus.emit(JobChanged(job, "", view))
+
+
+async def heard(client: Client, count: int) -> list[dict[str, Any]]:
+    async with asyncio.timeout(30):
+        return [json.loads(await client.next()) for _ in range(count)]
+
+
+async def test_a_snapshot_and_then_what_changes() -> None:
+    rig = Rig()
+    async with rig.feed.running(rig.bus):
+        rig.purged()
+        await asyncio.sleep(0)
+        with rig.feed.joined(None, None) as client:
+            assert client is not None
+            rig.purged()
+            first, second = await heard(client, 2)
+    assert first == {"type": "snapshot", "epoch": rig.feed.epoch, "seq": 1, "jobs": [{"id": "j"}]}
+    assert second == {"type": "event", "seq": 2, "event": {"type": "FilePurged", "job": "j"}}
+
+
+async def test_who_comes_back_gets_what_it_missed() -> None:
+    rig = Rig()
+    async with rig.feed.running(rig.bus):
+        for job in "abc":
+            rig.changed(job)
+        await asyncio.sleep(0)
+        with rig.feed.joined(1, rig.feed.epoch) as client:
+            assert client is not None
+            rig.changed("d")
+            hello, *rest = await heard(client, 4)
+    assert hello == {"type": "resumed", "epoch": rig.feed.epoch, "seq": 1}
+    assert [(one["seq"], one["event"]["job"]) for one in rest] == [(2, "b"), (3, "c"), (4, "d")]
+
+
+@pytest.mark.parametrize(("since", "epoch"), [(1, "another"), (1, None), (None, "mine"), (99, "mine"), (-1, "mine")])
+async def test_who_comes_back_to_another_feed_gets_a_snapshot(since: int | None, epoch: str | None) -> None:
+    rig = Rig()
+    async with rig.feed.running(rig.bus):
+        rig.changed("a")
+        await asyncio.sleep(0)
+        with rig.feed.joined(since, rig.feed.epoch if epoch == "mine" else epoch) as client:
+            assert client is not None
+            (first,) = await heard(client, 1)
+    assert first["type"] == "snapshot"
+
+
+async def test_what_was_missed_too_long_ago_is_a_snapshot() -> None:
+    rig = Rig()
+    async with rig.feed.running(rig.bus):
+        for n in range(KEPT + 10):
+            rig.changed(str(n))
+        await asyncio.sleep(0.01)
+        for since, kind in ((9, "snapshot"), (KEPT, "resumed")):
+            with rig.feed.joined(since, rig.feed.epoch) as client:
+                assert client is not None
+                assert (await heard(client, 1))[0]["type"] == kind
+
+
+async def test_progress_is_merged_and_at_most_ten_times_a_second() -> None:
+    rig = Rig()
+    async with rig.feed.running(rig.bus):
+        with rig.feed.joined(None, None) as client:
+            assert client is not None
+            loop = asyncio.get_running_loop()
+            began, n = loop.time(), 0
+            while loop.time() - began < 1.0:
+                n += 1
+                rig.progress = {job: {"bytes_done": n} for job in "xy"}
+                await asyncio.sleep(0.002)
+            waiting = await heard(client, 3)
+    assert [one["type"] for one in waiting] == ["snapshot", "progress", "progress"], "of each job only the newest waits"
+    assert {one["job"] for one in waiting[1:]} == {"x", "y"}
+    assert waiting[1]["seq"] < waiting[2]["seq"] <= 2 * 11
+    assert waiting[1]["progress"] == waiting[2]["progress"]
+    assert waiting[1]["progress"]["bytes_done"] > 1
+
+
+async def test_numbers_grow_though_progress_waits() -> None:
+    rig = Rig()
+    async with rig.feed.running(rig.bus):
+        with rig.feed.joined(None, None) as client:
+            assert client is not None
+            for n in range(4):
+                rig.progress = {"x": {"n": n}}
+                await asyncio.sleep(0.12)
+                rig.changed("j")
+                await asyncio.sleep(0)
+            numbers = [one["seq"] for one in await heard(client, 6)]
+    assert numbers == sorted(set(numbers))
+
+
+async def test_many_files_at_once_are_counted() -> None:
+    rig = Rig()
+    async with rig.feed.running(rig.bus):
+        with rig.feed.joined(None, None) as client:
+            assert client is not None
+            for _ in range(1000):
+                rig.purged()
+            rig.changed("never merged")
+            events = [one["event"] for one in await heard(client, SINGLY + 3) if one["type"] == "event"]
+    singly = [one for one in events if one["type"] == "FilePurged"]
+    more = sum(one["count"] for one in events if one["type"] == "files.more")
+    assert len(singly) + more == 1000
+    assert sum(one["type"] == "JobChanged" for one in events) == 1
+
+
+async def test_a_slow_client_is_dropped_and_holds_nobody_up() -> None:
+    rig = Rig()
+    async with rig.feed.running(rig.bus):
+        with rig.feed.joined(None, None) as slow, rig.feed.joined(None, None) as quick:
+            assert slow is not None
+            assert quick is not None
+            await heard(quick, 1)
+            for n in range(QUEUED + 1):
+                rig.changed(str(n))
+                assert (await heard(quick, 1))[0]["event"]["job"] == str(n)
+            assert slow.too_slow.is_set()
+            assert not quick.too_slow.is_set()
+            assert len(slow._queue) <= QUEUED
+
+
+async def test_events_come_from_any_thread_in_order() -> None:
+    rig = Rig()
+    async with rig.feed.running(rig.bus):
+        with rig.feed.joined(None, None) as client:
+            assert client is not None
+            thread = threading.Thread(target=lambda: deque(map(rig.changed, map(str, range(300))), maxlen=0))
+            thread.start()
+            found = await heard(client, 301)
+            thread.join()
+    assert [one["event"]["job"] for one in found[1:]] == [str(n) for n in range(300)]
+    assert [one["seq"] for one in found] == list(range(301))
