@@ -125,9 +125,9 @@ class Scan:
 
     `now_ns` is the source's own clock, ns since the epoch. `problems` are the folders and files that could not be
     listed: their absence from `entries` means nothing. `owner` is (uid, gid) of the root, (-1, -1) where unknown.
-    `received` are the bytes that came with the list where only whole archives can be read. `scanner` names how it was
-    made: `python`, `sh`, `archive`, `local`, `ssh`. Where a basis was given, `same` are the folders that are as their
-    mark there says, of which only the folders in them are among `entries`; `marks` are those of others.
+    `received` are the bytes that came with the list, whole archives where nothing less can be read. `scanner` names how
+    it was made: `python`, `sh`, `archive`, `local`, `ssh`. Where a basis was given, `same` are the folders that are as
+    their mark there says, of which only the folders in them are among `entries`; `marks` are those of others.
     """
 
     root: bytes

@@ -303,7 +303,8 @@ def sync_options(settings: Settings, *, dry_run: bool, open_files: int = 8192) -
     share = max(16, open_files - 200) // 2  # half for files of open reads, half for groups that wait for their commit
     bounds = Bounds(s.parallel, min(s.group_files, max(1, share // (s.parallel + 3))), s.group_bytes)
     settling = Settling(s.settle, s.settle_incomplete)
-    return SyncOptions(settling, s.max_freeze / NS, bounds, dry_run, min(2048, max(1, share // (s.parallel + 1))))
+    folder_files = min(2048, max(1, share // (s.parallel + 1)))
+    return SyncOptions(settling, s.max_freeze / NS, bounds, dry_run, folder_files, s.full_scan_every)
 
 
 def purge_rules(settings: Settings, *, allow_empty: bool) -> PurgeRules:

@@ -216,6 +216,9 @@ class SyncSettings(Section):
     )
     include: Globs = Field((), description="Pull only files that match one of these globs (; between several).")
     exclude: Globs = Field((), description="Never pull files that match one of these globs (; between several).")
+    full_scan_every: Duration = Field(
+        60 * MINUTE, description="How often every file is looked at, also in folders left alone; 0s is in each pass."
+    )
     stall_timeout: Duration = Field(10 * NS, description="A read that delivers nothing for this long is cut off.")
     group_files: Annotated[int, BeforeValidator(units.whole(1, 100_000))] = Field(
         256, description="Most files that are committed to disk and manifest together."

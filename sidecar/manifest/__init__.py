@@ -1,7 +1,18 @@
 """The record of every file ever seen, keyed by content hash."""
 
 from sidecar.manifest.opening import make_folder
-from sidecar.manifest.rows import Item, JobRow, Known, NewFile, OpenPurge, SourceKey, SourceTotals, Waiting
+from sidecar.manifest.rows import (
+    Item,
+    JobRow,
+    Known,
+    MarkedFolder,
+    Marks,
+    NewFile,
+    OpenPurge,
+    SourceKey,
+    SourceTotals,
+    Waiting,
+)
 from sidecar.manifest.search import Copy, ItemFilter, Search
 from sidecar.manifest.store import Manifest
 
@@ -12,6 +23,8 @@ __all__ = [
     "JobRow",
     "Known",
     "Manifest",
+    "MarkedFolder",
+    "Marks",
     "NewFile",
     "OpenPurge",
     "Search",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
-from sidecar.models import FileStat, shown
+from sidecar.models import FileStat, Mark, Problem, shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,22 @@ class Waiting:
     since_ns: int
     fetched: bool
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class MarkedFolder:
+    """A folder of which nothing is left to do while its mark stays; `skipped` are the files in it that are no media."""
+
+    mark: Mark
+    skipped: tuple[Problem, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """What is held of one root: marked folders, and when it was last listed in full, by this program's clock."""
+
+    folders: Mapping[bytes, MarkedFolder] = field(default_factory=dict)
+    full_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

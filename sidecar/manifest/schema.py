@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
 
 from sidecar.errors import ManifestDamaged
 
@@ -86,6 +87,34 @@ _MIGRATIONS = (
     """
     CREATE INDEX contents_kind ON contents (kind);
     """,
+    # Folders that need not be listed again, see sync/marks.py. What the manifest holds of a folder's files is what its
+    # mark was made for, so a mark goes with the first row that changes, whoever changes it.
+    """
+    ALTER TABLE files ADD COLUMN folder BLOB NOT NULL DEFAULT x'';
+    UPDATE files SET folder = folder_of(path);
+    CREATE INDEX files_folder ON files (source_id, root, folder) WHERE state = 'stored';
+
+    CREATE TABLE looks (
+        source_id INTEGER NOT NULL REFERENCES sources, root BLOB NOT NULL, context BLOB NOT NULL,
+        full_ns INTEGER NOT NULL, PRIMARY KEY (source_id, root)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE marks (
+        source_id INTEGER NOT NULL REFERENCES sources, root BLOB NOT NULL, folder BLOB NOT NULL,
+        digest BLOB NOT NULL CHECK (length(digest) = 16), shape BLOB NOT NULL, names INTEGER NOT NULL,
+        skipped BLOB NOT NULL, PRIMARY KEY (source_id, root, folder)
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TRIGGER marks_added AFTER INSERT ON files BEGIN
+        DELETE FROM marks WHERE source_id = NEW.source_id AND root = NEW.root AND folder = NEW.folder;
+    END;
+    CREATE TRIGGER marks_changed
+    AFTER UPDATE OF path, size, mtime_ns, inode, exact, generation_id, state ON files BEGIN
+        DELETE FROM marks WHERE source_id = OLD.source_id AND root = OLD.root AND folder = OLD.folder;
+    END;
+    CREATE TRIGGER marks_removed AFTER DELETE ON files BEGIN
+        DELETE FROM marks WHERE source_id = OLD.source_id AND root = OLD.root AND folder = OLD.folder;
+    END;
+    """,
 )
 
 VERSION = len(_MIGRATIONS)
@@ -102,16 +131,31 @@ def migrate(connection: sqlite3.Connection) -> None:
     if (version := version_of(connection)) > VERSION:
         raise ManifestDamaged(f"the manifest has schema {version}, this program knows {VERSION}",
                               hint="use the newer media-sync again")  # fmt: skip
+    connection.create_function("folder_of", 1, folder_of, deterministic=True)
     while version_of(connection) < VERSION:
         connection.execute("BEGIN IMMEDIATE")
         try:
             version = version_of(connection)  # asked again: another process may have been faster
             if version < VERSION:
-                # executescript would end the transaction before it starts; no statement holds a semicolon of its own
-                for statement in _MIGRATIONS[version].split(";"):
+                for statement in _statements(_MIGRATIONS[version]):
                     connection.execute(statement)
                 connection.execute(f"PRAGMA user_version = {version + 1}")
         except BaseException:
             connection.execute("ROLLBACK")
             raise
         connection.execute("COMMIT")
+
+
+def _statements(script: str) -> Iterator[str]:
+    """One by one, because executescript would end the transaction before it starts."""
+    statement = ""
+    for part in script.split(";"):
+        statement += part + ";"
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
+
+
+def folder_of(path: bytes) -> bytes:
+    """The folder that a path lies in; b"" is the root."""
+    return path.rpartition(b"/")[0]

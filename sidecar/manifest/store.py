@@ -1,4 +1,4 @@
-"""The manifest: one SQLite file, one writer, `synchronous=FULL`. The only SQL for SQLite outside the schema."""
+"""The manifest: one SQLite file, one writer, `synchronous=FULL`. SQL for SQLite is here and in the modules beside."""
 
 from __future__ import annotations
 
@@ -10,13 +10,18 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from sidecar.manifest.marks import MarkTable
 from sidecar.manifest.opening import open_to_look, open_to_write, translated
 from sidecar.manifest.rows import Item, JobRow, Known, NewFile, OpenPurge, SourceKey, SourceTotals, Waiting
-from sidecar.manifest.schema import migrate
+from sidecar.manifest.schema import folder_of, migrate
 from sidecar.manifest.search import ItemFilter, read_items
 from sidecar.models import FileStat, PurgeOutcome, Source
 
 JOBS_KEPT = 1000
+_KNOWN = (
+    "SELECT path, id, size, mtime_ns, inode, exact, generation_id, hash, library_path, stored_ns "
+    "FROM files WHERE source_id = ? AND root = ? AND state = 'stored'"
+)
 _STATE_AFTER = {PurgeOutcome.PURGED: "purged", PurgeOutcome.GONE: "vanished", PurgeOutcome.CHANGED: "replaced"}
 
 
@@ -26,6 +31,7 @@ class Manifest:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._db = connection
         self._mutex = threading.RLock()
+        self.marks = MarkTable(self._transaction, self._read)
 
     @classmethod
     def open(cls, state: Path) -> Manifest:
@@ -129,12 +135,29 @@ class Manifest:
 
     def known(self, key: SourceKey, root: bytes) -> dict[bytes, Known]:
         """Every file of the root whose original was there at the last look, by path."""
+        return _by_path(self._read(_KNOWN, (key.source_id, root)))
+
+    def known_in(self, key: SourceKey, root: bytes, folders: Iterable[bytes]) -> dict[bytes, Known]:
+        """Of `known`, what lies directly in these folders."""
+        one = _KNOWN + " AND folder = ?"
+        return _by_path(row for folder in folders for row in self._read(one, (key.source_id, root, folder)))
+
+    def folders(self, key: SourceKey, root: bytes) -> list[bytes]:
+        """The folders that `known` files lie in, each found by one step in an index, however many files it has."""
         rows = self._read(
-            "SELECT path, id, size, mtime_ns, inode, exact, generation_id, hash, library_path, stored_ns "
-            "FROM files WHERE source_id = ? AND root = ? AND state = 'stored'",
+            """
+            WITH RECURSIVE found (folder) AS (
+                SELECT min(folder) FROM files WHERE source_id = ?1 AND root = ?2 AND state = 'stored'
+                UNION ALL
+                SELECT (SELECT min(folder) FROM files
+                        WHERE source_id = ?1 AND root = ?2 AND state = 'stored' AND folder > found.folder)
+                FROM found WHERE found.folder IS NOT NULL
+            )
+            SELECT folder FROM found WHERE folder IS NOT NULL
+            """,
             (key.source_id, root),
         )
-        return {r[0]: Known(r[1], r[2], r[3], r[4], bool(r[5]), *r[6:]) for r in rows}
+        return [r[0] for r in rows]
 
     def waiting(self, key: SourceKey, root: bytes) -> dict[bytes, Waiting]:
         """What was not settled at the last look, by path."""
@@ -192,9 +215,9 @@ class Manifest:
                 )
                 db.execute(
                     "INSERT INTO files (source_id, root, path, size, mtime_ns, inode, exact, generation_id, hash, "
-                    "library_path, state, stored_ns) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'stored', ?)",
+                    "library_path, state, stored_ns, folder) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'stored', ?, ?)",
                     (key.source_id, root, f.stat.path, f.stat.size, f.stat.mtime_ns, f.stat.inode, f.stat.exact,
-                     key.generation_id, f.hash, f.library_path, now_ns),
+                     key.generation_id, f.hash, f.library_path, now_ns, folder_of(f.stat.path)),
                 )  # fmt: skip
                 db.execute(
                     "DELETE FROM waiting WHERE source_id = ? AND root = ? AND path = ?",
@@ -345,3 +368,7 @@ class Manifest:
 def _job(r: tuple[Any, ...]) -> JobRow:
     return JobRow(r[0], r[1], r[2], r[3], r[4], None if r[5] is None else bool(r[5]), r[6], r[7], r[8], r[9],
                   tuple(json.loads(r[10])))  # fmt: skip
+
+
+def _by_path(rows: Iterable[tuple[Any, ...]]) -> dict[bytes, Known]:
+    return {r[0]: Known(r[1], r[2], r[3], r[4], bool(r[5]), *r[6:]) for r in rows}

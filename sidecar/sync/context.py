@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from sidecar.events import Bus
 from sidecar.library import Library
 from sidecar.manifest import Manifest
+from sidecar.models import NS
 from sidecar.sync.diff import Settling
 from sidecar.sync.groups import Bounds
 
@@ -16,7 +17,8 @@ from sidecar.sync.groups import Bounds
 class SyncOptions:
     """What the operator decided for every pass. `max_freeze` in seconds; a dry run decides and fetches nothing.
 
-    `folder_files` is how many files one read of a folder may leave open until they are committed.
+    `folder_files` is how many files one read of a folder may leave open until they are committed. Every
+    `full_scan_every_ns` a scan looks at every file and compares it with its row, see `sidecar.sync.marks`.
     """
 
     settling: Settling
@@ -24,6 +26,7 @@ class SyncOptions:
     bounds: Bounds = field(default_factory=Bounds)
     dry_run: bool = False
     folder_files: int = 2048
+    full_scan_every_ns: int = 3600 * NS
 
 
 @dataclass(frozen=True, slots=True)

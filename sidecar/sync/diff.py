@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from sidecar.manifest import Known, Waiting
@@ -40,13 +41,31 @@ class Decision:
     scanned: int = 0
 
 
-def decide(scan: Scan, known: dict[bytes, Known], waiting: dict[bytes, Waiting], generation_id: int, rules: Rules,
-           settling: Settling) -> Decision:  # fmt: skip
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a decision goes by, besides what was found."""
+
+    generation_id: int
+    rules: Rules
+    settling: Settling
+
+
+def decide(scan: Scan, known: dict[bytes, Known], waiting: dict[bytes, Waiting], terms: Terms) -> Decision:
     """Sort every entry of a scan into unchanged, to fetch, unsettled, skipped or failed; nothing is left unsaid."""
     result = Decision(failed=list(scan.problems))
-    pictures = _media_groups(scan)
+    judge(result, scan, scan.entries, known, waiting, terms)
+    return result
+
+
+def judge(result: Decision, scan: Scan, entries: Sequence[FileStat], known: dict[bytes, Known],
+          waiting: dict[bytes, Waiting], terms: Terms) -> None:  # fmt: skip
+    """Add to a decision what becomes of some folders: `entries` and `known` are all that is in them, and no more.
+
+    A file's fate depends on nothing outside its folder.
+    """
+    pictures = _media_groups(entries)
     seen: set[bytes] = set()
-    for stat in scan.entries:
+    for stat in entries:
         if stat.type is FileType.DIRECTORY:
             continue
         result.scanned += 1
@@ -54,9 +73,9 @@ def decide(scan: Scan, known: dict[bytes, Known], waiting: dict[bytes, Waiting],
         record = known.get(stat.path)
         if record is not None and _unchanged(record, stat):
             result.unchanged += 1
-            _follow(result, record, stat, generation_id)
+            _follow(result, record, stat, terms.generation_id)
             continue
-        reason = _left_out(stat, rules, pictures)
+        reason = _left_out(stat, terms.rules, pictures)
         if reason:
             result.skipped.append(Problem(stat.path, reason))
             continue
@@ -65,12 +84,11 @@ def decide(scan: Scan, known: dict[bytes, Known], waiting: dict[bytes, Waiting],
                 Problem(stat.path, f"permission denied: the agent (uid {scan.agent_uid}) may not read it")
             )
             continue
-        _settle(result, stat, waiting.get(stat.path), scan.now_ns, settling)
+        _settle(result, stat, waiting.get(stat.path), scan.now_ns, terms.settling)
     unlisted = frozenset(p.path for p in scan.problems)
-    result.vanished = [
+    result.vanished += [
         record.file_id for path, record in known.items() if path not in seen and not _hidden_by(path, unlisted)
     ]
-    return result
 
 
 def _unchanged(record: Known, stat: FileStat) -> bool:
@@ -104,11 +122,11 @@ def _follow(result: Decision, record: Known, stat: FileStat, generation_id: int)
     )
 
 
-def _media_groups(scan: Scan) -> set[bytes]:
+def _media_groups(entries: Iterable[FileStat]) -> set[bytes]:
     """Folder and stem of every picture, video and sound, to tell companions from stray text."""
     return {
         group_key(stat.path)
-        for stat in scan.entries
+        for stat in entries
         if stat.type is FileType.FILE and classify(stat.path).kind in (Kind.IMAGE, Kind.VIDEO, Kind.AUDIO)
     }
 

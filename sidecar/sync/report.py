@@ -13,7 +13,7 @@ from sidecar.models import Problem, Road, shown
 class SyncReport:
     """One source's pass. Counts are files, sizes bytes; `error` is why the source as a whole could not be pulled.
 
-    `bytes_received` came to fetch files, `bytes_listed` with a list that only whole archives could give. `failed` are
+    `bytes_received` came to fetch files, `bytes_listed` with the lists of what there is. `failed` are
     files that should be in the library and are not; `skipped` and `unsettled` are no failures. In a dry run
     `would_store` and `bytes_to_store` say what a real one would fetch.
     """

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 
 from sidecar.errors import ConfigError
-from sidecar.manifest import Known, SourceKey
+from sidecar.manifest import SourceKey
 from sidecar.models import FileType, Scan, Source, shown
 from sidecar.progress import ProgressManager
 from sidecar.sync.account import Account
 from sidecar.sync.committing import RootCommitter, companions_last
 from sidecar.sync.context import Parts
-from sidecar.sync.diff import Decision, decide
+from sidecar.sync.diff import Decision
+from sidecar.sync.look import Place, keep_marks, known_beside, look
 from sidecar.sync.placing import Placer, folder_of_root
 from sidecar.sync.report import SyncReport
 from sidecar.sync.rounds import Rounds
@@ -30,6 +31,7 @@ class RootPass:
         self._source = source
         self._number = number
         self._root = source.roots[number]
+        self._place = Place(key, self._root, source.rules)
         self._adapter = adapter
         self._progress = progress
         self._account = Account(job, source.name, report, parts.bus, parts.clock_ns)
@@ -37,12 +39,10 @@ class RootPass:
     async def run(self) -> None:
         """Raises what concerns the root, or the library and the manifest, as a whole."""
         manifest, options, account = self._parts.manifest, self._parts.options, self._account
-        scan = await self._adapter.scan(self._root)
+        begun = self._parts.clock_ns()
+        found = await look(manifest, self._place, self._adapter, options, begun)
+        scan, decision = found.scan, found.decision
         self._require_apart(scan)
-        known, waiting = await asyncio.to_thread(lambda: (manifest.known(self._key, self._root),
-                                                          manifest.waiting(self._key, self._root)))  # fmt: skip
-        decision = await asyncio.to_thread(decide, scan, known, waiting, self._key.generation_id, self._source.rules,
-                                           options.settling)  # fmt: skip
         account.report.bytes_listed += scan.received
         account.decided(decision)
         if options.dry_run:
@@ -53,10 +53,11 @@ class RootPass:
             await asyncio.to_thread(manifest.confirm, self._key, decision.moved_on, now, decision.vanished)
         try:
             if decision.fetch:
-                await self._fetch(scan, known, decision)
+                await self._fetch(scan, decision)
         finally:
-            if account.waiting != waiting:
+            if account.waiting != found.waiting:
                 await asyncio.to_thread(manifest.set_waiting, self._key, self._root, account.waiting)
+        await asyncio.to_thread(keep_marks, manifest, self._place, found, account.waiting, begun)
 
     def _require_apart(self, scan: Scan) -> None:
         """A library inside the folder that is pulled would be pulled into itself, deeper with every pass."""
@@ -70,11 +71,11 @@ class RootPass:
                 raise ConfigError(f"the library lies inside this source's folder, at {where}",
                                   hint="choose a library elsewhere")  # fmt: skip
 
-    async def _fetch(self, scan: Scan, known: dict[bytes, Known], decision: Decision) -> None:
+    async def _fetch(self, scan: Scan, decision: Decision) -> None:
         parts, source = self._parts, self._source
         must_end = {stat.path: must for stat, must in decision.fetch.items()}
         placer = Placer(parts.library, parts.manifest, source.name, folder_of_root(source.roots, self._number))
-        placer.recall(known, must_end)
+        placer.recall(await asyncio.to_thread(known_beside, parts.manifest, self._place, decision), must_end)
         wanted = sorted(decision.fetch, key=companions_last)
         self._progress.expect(len(wanted), sum(stat.size for stat in wanted))
         mover = Mover(self._adapter, parts.library, source.name, self._root, parts.options.bounds, self._progress)

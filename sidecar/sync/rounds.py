@@ -10,6 +10,7 @@ from sidecar.sync.account import Account
 from sidecar.sync.committing import RootCommitter
 from sidecar.sync.context import SyncOptions
 from sidecar.sync.groups import CHANGED
+from sidecar.sync.marks import unseen
 from sidecar.sync.planner import Costs, Limits, plan
 from sidecar.sync.transfer import Mover
 from sidecar.transports.base import TransportAdapter
@@ -75,7 +76,7 @@ class Rounds:
             again = able.roads - {Road.FOLDER} if before else able.roads
             roads = again - set(before) or again or able.roads
             alike.setdefault((roads, before.count(Road.STREAM)), []).append(stat)
-        entries = [e for e in self._scan.entries if e.type is FileType.FILE]
+        entries = [*(e for e in self._scan.entries if e.type is FileType.FILE), *unseen(self._scan.same)]
         transfers: list[Transfer] = []
         most = self._options.folder_files
         for (roads, streams), some in alike.items():

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from sidecar.manifest import Known, Waiting
 from sidecar.models import NS, FileStat, FileType, Problem, Rules, Scan
-from sidecar.sync.diff import Decision, Settling, decide
+from sidecar.sync.diff import Decision, Settling, Terms, decide
 
 NOW = 1_700_000_000 * NS
 SETTLING = Settling(2 * NS, 600 * NS)
@@ -31,7 +31,7 @@ def known(*, size: int = 10, mtime_ns: int = OLD, inode: int = 5, exact: bool = 
 def decided(*entries: FileStat, records: dict[bytes, Known] | None = None, waits: dict[bytes, Waiting] | None = None,
             rules: Rules | None = None, now: int = NOW, problems: tuple[Problem, ...] = ()) -> Decision:  # fmt: skip
     scan = Scan(b"/out", entries, now, "python", problems)
-    return decide(scan, records or {}, waits or {}, GENERATION, rules or Rules(), SETTLING)
+    return decide(scan, records or {}, waits or {}, Terms(GENERATION, rules or Rules(), SETTLING))
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ def test_what_is_left_out_and_why() -> None:
 def test_a_file_that_may_not_be_read_is_a_failure_and_not_a_wait() -> None:
     mine = replace(stat(b"mine.png"), uid=1000, mode=0o600)
     theirs = replace(stat(b"theirs.png"), uid=0, mode=0o600)
-    found = decide(Scan(b"/", (mine, theirs), NOW, "sh", agent_uid=1000), {}, {}, GENERATION, Rules(), SETTLING)
+    found = decide(Scan(b"/", (mine, theirs), NOW, "sh", agent_uid=1000), {}, {}, Terms(GENERATION, Rules(), SETTLING))
     assert [p.path for p in found.failed] == [b"theirs.png"]
     assert set(found.fetch) == {mine}
 
@@ -165,7 +165,7 @@ def test_every_entry_ends_in_exactly_one_place(
     entries: list[FileStat], records: dict[bytes, Known], waits: dict[bytes, Waiting], uid: int
 ) -> None:
     scan = Scan(b"/", tuple(entries), NOW, "python", agent_uid=uid)
-    found = decide(scan, records, waits, GENERATION, Rules(), SETTLING)
+    found = decide(scan, records, waits, Terms(GENERATION, Rules(), SETTLING))
     files = {e.path for e in entries if e.type is not FileType.DIRECTORY}
     named = [p.path for p in (*found.skipped, *found.unsettled, *found.failed)] + [s.path for s in found.fetch]
     assert len(named) == len(set(named))

@@ -9,11 +9,11 @@ folder's entries, or by `same ...` of that form in place of those that are no fo
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from sidecar.errors import StreamBroken
 from sidecar.models import NS, Basis, FileStat, FileType, Mark, Problem, Scan, clamped
-from sidecar.transports.docker.wire import UNSAFE_PATH, dotted, read_problems, request
+from sidecar.transports.docker.wire import LEAD, UNSAFE_PATH, dotted, read_problems, request
 
 
 def scan_request(token: bytes, root: bytes, basis: Basis | None = None) -> bytes:
@@ -97,11 +97,13 @@ class Entries:
         self.problems: list[Problem] = []
         self.agent_uid = -1
         self.now_ns = 0
+        self.received = 0
         self._basis = basis
 
-    def take(self, records: Iterable[bytes]) -> None:
+    def take(self, records: Sequence[bytes]) -> None:
         """Raises StreamBroken for malformed records, RootMissing and ToolMissing when the agent says so."""
         found = self.found
+        self.received += sum(map(len, records)) + LEAD * len(records)
         for record in records:
             if record[:2] not in (b"e ", b"t "):
                 self._other(record)
@@ -164,6 +166,7 @@ def read_scan(entries: Entries, root: bytes, scanner: str) -> Scan:
         problems=tuple(entries.problems),
         owner=(top.uid, top.gid),
         agent_uid=entries.agent_uid,
+        received=entries.received,
         marks=entries.marks,
         same=entries.same,
     )

@@ -26,6 +26,7 @@ from sidecar.models import Problem, PurgeItem, PurgeOutcome, PurgeResult, shown
 BLOCK = 512
 STEP_BYTES = 32 << 10  # argument bytes for one process: far below every kernel's limit, and below busybox's own
 STEP_FIELDS = 448
+LEAD = 34  # bytes before each record: newline, token, space
 _TICK = b"tick"
 
 _PYTHON_BOOT = "import sys;i=sys.stdin.buffer;exec(i.read(int(i.readline())))"

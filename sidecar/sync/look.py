@@ -1,0 +1,97 @@
+"""One look at a root: the scan and what is to be done about it. Loads rows of folders that have to be looked into only.
+
+A few folders at a time, because of 200,000 files neither all rows nor all that is decided about them should be held.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from sidecar.manifest import Known, Manifest, Marks, SourceKey, Waiting
+from sidecar.models import FileStat, Rules, Scan
+from sidecar.sync import marks
+from sidecar.sync.context import SyncOptions
+from sidecar.sync.diff import Decision, Terms, judge
+from sidecar.transports.base import TransportAdapter
+
+AT_ONCE = 5000  # files whose rows are held, about
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where one looks: a root of a source, and the rules that hold there."""
+
+    key: SourceKey
+    root: bytes
+    rules: Rules
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What was found. `waiting` is what waited before, `full` whether every file was looked at."""
+
+    scan: Scan
+    decision: Decision
+    waiting: dict[bytes, Waiting]
+    marks: Marks
+    folders: Mapping[bytes, Sequence[FileStat]]
+    full: bool
+
+
+async def look(manifest: Manifest, place: Place, adapter: TransportAdapter, options: SyncOptions, now_ns: int) -> Look:
+    """Scan, and decide over every file. `now_ns` is this program's clock. Changes nothing."""
+    held, waiting = await asyncio.to_thread(
+        lambda: (
+            manifest.marks.load(place.key, place.root, marks.context(place.key.generation_id, place.rules)),
+            manifest.waiting(place.key, place.root),
+        )
+    )
+    full = marks.is_due(held, now_ns, options.full_scan_every_ns)
+    scan = await adapter.scan(place.root, marks.basis(held, waiting, full=full))
+    terms = Terms(place.key.generation_id, place.rules, options.settling)
+
+    def decided() -> tuple[Decision, dict[bytes, list[FileStat]]]:
+        decision, folders = Decision(failed=list(scan.problems)), marks.by_folder(scan.entries)
+        known = manifest.folders(place.key, place.root)
+        for names in _some([*folders, *(name for name in known if name not in folders)], folders):
+            entries = [entry for name in names for entry in folders.get(name, ())]
+            rows = manifest.known_in(place.key, place.root, [name for name in names if name not in scan.same])
+            judge(decision, scan, entries, rows, waiting, terms)
+        marks.vouch(decision, held, scan.same)
+        return decision, folders
+
+    decision, folders = await asyncio.to_thread(decided)
+    return Look(scan, decision, waiting, held, folders, full)
+
+
+def _some(names: Sequence[bytes], folders: Mapping[bytes, Sequence[FileStat]]) -> Iterator[list[bytes]]:
+    """Folders in groups of not many files."""
+    group: list[bytes] = []
+    size = 0
+    for name in names:
+        group.append(name)
+        size += 1 + len(folders.get(name, ()))
+        if size >= AT_ONCE:
+            yield group
+            group, size = [], 0
+    if group:
+        yield group
+
+
+def keep_marks(manifest: Manifest, place: Place, found: Look, waiting: Mapping[bytes, Waiting], now_ns: int) -> None:
+    """After a pass that carried the decision out and left `waiting` behind: remember what need not be listed again."""
+    fresh = marks.settled(found.scan, found.folders, found.decision, waiting.keys())
+    fresh.update(marks.reshaped(found.marks, found.scan.same))
+    gone = found.marks.folders.keys() - found.scan.same.keys() - fresh.keys()
+    if not (fresh or gone or found.full):
+        return
+    full_ns = now_ns if found.full or found.marks.full_ns is None else found.marks.full_ns
+    context = marks.context(place.key.generation_id, place.rules)
+    manifest.marks.keep(place.key, place.root, context, full_ns, fresh, gone)
+
+
+def known_beside(manifest: Manifest, place: Place, decision: Decision) -> dict[bytes, Known]:
+    """What is stored already of the folders that something is fetched from."""
+    return manifest.known_in(place.key, place.root, {marks.folder_of(stat.path) for stat in decision.fetch})
