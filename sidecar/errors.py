@@ -107,5 +107,17 @@ class ManifestDamaged(Refused):
     """The manifest does not open or does not pass its own integrity check."""
 
 
+class KeepsFailing(MediaSyncError):
+    """A source failed so often that it is left alone for a while."""
+
+    transient = True
+
+
+class TooManyJobs(MediaSyncError):
+    """So many jobs wait that no more are taken."""
+
+    transient = True
+
+
 class Cancelled(MediaSyncError):
     """The job was told to stop; what was finished is kept."""

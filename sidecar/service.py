@@ -4,90 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import json
-import resource
 import time
-import traceback
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from loguru import logger
 
-from sidecar.config import Loaded, Settings, format_duration
+from sidecar.config import Loaded, format_duration
+from sidecar.desk import JobDesk
 from sidecar.errors import ManifestDamaged, MediaSyncError
-from sidecar.events import Bus
-from sidecar.library import Library
-from sidecar.locks import LOCK, is_locked, take_lock
-from sidecar.manifest import Manifest, make_folder
+from sidecar.jobs import Action, Cause, JobState, Request
+from sidecar.locks import LOCK, is_locked
+from sidecar.manifest import Manifest
 from sidecar.models import NS
-from sidecar.mounts import goes_with_container, require_mounted
-from sidecar.orchestrator import JobReport, SyncOrchestrator
-from sidecar.progress import ProgressManager, View
-from sidecar.transports import open_providers
-from sidecar.transports.base import SourceProvider
+from sidecar.progress import View
+from sidecar.workspace import open_workspace
 
 DEFAULT_EVERY_NS = 60 * NS
 BEAT = 15.0  # seconds between signs of life while a pass is under way
 GRACE_NS = 2 * 60 * NS  # several beats: a busy disk may hold one up
-FILES_OPEN = 8192
-
-
-@dataclass(frozen=True, slots=True)
-class Workspace:
-    """The opened parts of one process that writes: it alone has the library and the state folder."""
-
-    settings: Settings
-    library: Library
-    manifest: Manifest
-    providers: list[SourceProvider]
-    orchestrator: SyncOrchestrator
-
-
-@asynccontextmanager
-async def open_workspace(loaded: Loaded, env: Mapping[str, str], *, looking: bool = False
-                         ) -> AsyncIterator[Workspace]:  # fmt: skip
-    """Open state, library and providers, and lock both folders. Raises Refused, ConfigError.
-
-    `looking`, for dry runs: nothing is made, locked, swept or recorded, so it also works beside a running `serve`.
-    """
-    settings = loaded.settings
-    open_files = _allow_open_files()
-    async with AsyncExitStack() as stack:
-        providers = open_providers(loaded, env)
-        for provider in providers:
-            stack.push_async_callback(provider.close)
-        if looking:
-            manifest = Manifest.open_existing(settings.state) or Manifest.empty()
-            stack.callback(manifest.close)
-            library = Library.look(settings.library, expect=manifest.library_id())
-            stack.callback(library.close)
-        else:
-            require_mounted(settings.library)
-            if goes_with_container(str(settings.state)):
-                logger.warning(
-                    "state {} is not mounted: what is recorded there goes with this container", settings.state
-                )
-            make_folder(settings.state)
-            stack.callback(take_lock(settings.state / LOCK, f"state {settings.state}"))
-            manifest = Manifest.open(settings.state)
-            stack.callback(manifest.close)
-            library = Library.open(settings.library, expect=manifest.library_id())
-            stack.callback(library.close)
-            manifest.bind_library(library.id)
-            if swept := library.sweep():
-                logger.info("removed {} unfinished files of an interrupted run", swept)
-        orchestrator = SyncOrchestrator(settings, providers, library, manifest, Bus(), open_files=open_files)
-        yield Workspace(settings, library, manifest, providers, orchestrator)
-
-
-def _allow_open_files() -> int:
-    """Staged files are open files without a name; shells commonly allow 1,024 and would grant more. What it is now."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = FILES_OPEN if hard == resource.RLIM_INFINITY else min(FILES_OPEN, hard)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-    return wanted
 
 
 async def serve(
@@ -106,35 +42,18 @@ async def serve(
             "serving: a pass every {}, {}, library {}", format_duration(every_ns), purging, work.settings.library
         )
         sign, well = sign_of_life(work.manifest, every_ns), True
-        while True:
-            begun = time.monotonic()
-            next_pass()
-            async with signs_of_life(sign):
-                report = await _one_pass(work, view())
-            if report is not None and report.ok and not well:
-                logger.info("all is well again")
-            well = report is not None and report.ok
-            await asyncio.sleep(max(0.0, every_ns / NS - (time.monotonic() - begun)))
-
-
-async def _one_pass(work: Workspace, view: View) -> JobReport | None:
-    progress = ProgressManager("run", (view,))
-    try:
-        return await work.orchestrator.run([], progress, cause="schedule")
-    except ManifestDamaged:
-        raise
-    except MediaSyncError as error:
-        logger.error("pass failed: {}", error.line())
-        for provider in work.providers:
-            await provider.close()  # the engine may have been restarted: connect anew
-        return None
-    except Exception as error:  # a mistake of ours, perhaps in one file of thousands: the next pass may do without it
-        logger.error("pass failed: unexpected {}: {} — please report it, with what --log-level debug adds",
-                     type(error).__name__, error)  # fmt: skip
-        logger.debug("{}", traceback.format_exc())
-        return None
-    finally:
-        progress.close()
+        async with JobDesk(work.orchestrator, work.tools, view) as desk:
+            cause = Cause.START
+            while True:
+                begun = time.monotonic()
+                next_pass()
+                async with signs_of_life(sign):
+                    done = await desk.wait(desk.submit(Request(Action.RUN, cause)).id)
+                if done.state is JobState.DONE and not well:
+                    logger.info("all is well again")
+                well = done.state is JobState.DONE
+                cause = Cause.SCHEDULE
+                await asyncio.sleep(max(0.0, every_ns / NS - (time.monotonic() - begun)))
 
 
 # -- health ---------------------------------------------------------------------------------------------------------

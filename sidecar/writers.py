@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -21,6 +21,11 @@ class Writers:
 
     def __init__(self) -> None:
         self._sources: dict[str, _Source] = {}
+        self._freed: Callable[[], None] = lambda: None
+
+    def on_free(self, call: Callable[[], None]) -> None:
+        """Have `call` called, soon, whenever a claim is given up."""
+        self._freed = call
 
     @asynccontextmanager
     async def writing(self, source: str, action: Action | None = None) -> AsyncIterator[None]:
@@ -34,6 +39,12 @@ class Writers:
         finally:
             if action is not None:
                 one.claims.remove(action)
+                asyncio.get_running_loop().call_soon(self._freed)
+
+    def claimed(self, source: str) -> bool:
+        """Whether somebody has, or waits for, the source to do a job on it."""
+        one = self._sources.get(source)
+        return one is not None and bool(one.claims)
 
     def covered(self, source: str, action: Action) -> bool:
         """Whether somebody does this to the source already, or waits to."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import datetime
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 
 from sidecar.manifest import Known
 from sidecar.media.kinds import Kind, classify, counter, group_key, is_dated_folder
@@ -183,6 +183,20 @@ def _empties(candidates: Sequence[Candidate], files: list[FileStat], purge: Purg
     if count > EMPTIES and not purge.allow_empty and count == sum(classify(f.path).pulled for f in files):
         return f"all {count} files would go; give --allow-empty if that is meant"
     return None
+
+
+def narrow(plan: PurgePlan, files: Collection[tuple[bytes, bytes]]) -> None:
+    """Keep all but these originals, (root, path) each: what somebody looked at and said yes to."""
+    plan.roots = tuple(_narrowed(root, {path for at, path in files if at == root.root}) for root in plan.roots)
+
+
+def _narrowed(root: RootPlan, wanted: set[bytes]) -> RootPlan:
+    verdicts = {c.stat.path: "" if c.stat.path in wanted else "not among those that were confirmed"
+                for c in root.candidates}  # fmt: skip
+    _keep_companions(verdicts)
+    kept = tuple((path, reason) for path, reason in verdicts.items() if reason)
+    going = tuple(c for c in root.candidates if not verdicts[c.stat.path])
+    return replace(root, candidates=going, kept=(*root.kept, *kept))
 
 
 def limit(plans: Sequence[PurgePlan], purge: PurgeRules) -> None:

@@ -19,10 +19,11 @@ from sidecar.cli.context import Context, command, run_async, serving
 from sidecar.cli.exits import Exit, code_of_job, usage_line
 from sidecar.config import Wrong, near, quoted, shown_values, whole
 from sidecar.errors import ConfigError, UnknownSource
+from sidecar.jobreport import JobReport
 from sidecar.locks import LOCK, is_locked
 from sidecar.manifest import Item, Manifest
 from sidecar.models import shown
-from sidecar.orchestrator import JobReport, SyncOrchestrator
+from sidecar.orchestrator import SyncOrchestrator
 from sidecar.progress import ProgressManager
 
 app = typer.Typer(
@@ -105,7 +106,7 @@ def _job(
     looking: bool = False,
 ) -> Exit:
     """Run one job with progress, print its report, answer its code."""
-    from sidecar.service import open_workspace
+    from sidecar.workspace import open_workspace
 
     progress = ProgressManager(action, (view(context.loaded.settings.log.format),))
 

@@ -14,7 +14,7 @@ from sidecar.errors import (
     MediaSyncError,
     Refused,
 )
-from sidecar.orchestrator import JobReport
+from sidecar.jobreport import JobReport
 
 
 class Exit(IntEnum):

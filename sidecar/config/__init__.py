@@ -13,12 +13,14 @@ from sidecar.config.model import (
     ScheduleSettings,
     Settings,
     SourceSettings,
+    SourceTiming,
     SyncSettings,
     globs,
     redacted,
     root_path,
     source_name,
 )
+from sidecar.config.timing import Cron, Every, Never, Timing
 from sidecar.config.units import (
     Percent,
     Wrong,
@@ -37,9 +39,12 @@ from sidecar.config.units import (
 __all__ = [
     "KINDS",
     "ApiSettings",
+    "Cron",
     "DockerSettings",
+    "Every",
     "Loaded",
     "LogSettings",
+    "Never",
     "Percent",
     "PurgeSettings",
     "ResolvedHost",
@@ -48,7 +53,9 @@ __all__ = [
     "Settings",
     "ShownValue",
     "SourceSettings",
+    "SourceTiming",
     "SyncSettings",
+    "Timing",
     "Tls",
     "Wrong",
     "choice",

@@ -82,8 +82,8 @@ def shown_values(loaded: Loaded) -> list[ShownValue]:
             lines.append(_shown(loaded, key, info))
     for name, source in loaded.settings.sources.items():
         for key, info in _FIELDS.items():
-            path = ("sources", name, key[-1])
-            if key[0] == "sources" and (".".join(path) in loaded.origins or getattr(source, key[-1]) != info.default):
+            path = ("sources", name, *key[2:])
+            if key[0] == "sources" and (".".join(path) in loaded.origins or _value(source, key[2:]) != info.default):
                 lines.append(_shown(loaded, path, info))
     return lines
 
@@ -95,12 +95,15 @@ def is_secret(info: FieldInfo) -> bool:
 
 
 def _shown(loaded: Loaded, path: Key, info: FieldInfo) -> ShownValue:
-    value: Any = loaded.settings
-    for part in path:
-        value = value[part] if isinstance(value, dict) else getattr(value, part)
-    text = _text(info, value)
+    text = _text(info, _value(loaded.settings, path))
     key = ".".join(path)
     return ShownValue(key, redacted(text) if is_secret(info) else text, loaded.origin(key))
+
+
+def _value(value: Any, path: Key) -> Any:
+    for part in path:
+        value = value[part] if isinstance(value, dict) else getattr(value, part)
+    return value
 
 
 def _text(info: FieldInfo, value: Any) -> str:

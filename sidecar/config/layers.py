@@ -116,8 +116,9 @@ def _env_key(name: str) -> tuple[Key | None, bool]:
     rest = name.removeprefix(PREFIX)
     for text, from_file in ((rest, False), (rest.removesuffix("_FILE"), True)):
         parts = tuple(part.lower() for part in text.split("__"))
-        if parts[0] == "sources" and len(parts) > 2:
-            parts = ("sources", "__".join(parts[1:-1]), parts[-1])
+        if parts[0] == "sources" and len(parts) > 2:  # a source's name may hold what separates the parts
+            own = 2 if len(parts) > 3 and (parts[0], ANY_SOURCE, *parts[-2:]) in fields() else 1
+            parts = ("sources", "__".join(parts[1:-own]), *parts[-own:])
         if text == text.upper() and pattern_of(parts) in fields() and (not from_file or text != rest):
             try:
                 return tuple(source_name(p) if i == 1 and parts[0] == "sources" else p

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from sidecar.config import units
+from sidecar.config import timing, units
 from sidecar.config.units import DAY, MINUTE, Percent, Wrong, quoted
 from sidecar.models import NS
 from sidecar.patterns import matches
@@ -119,14 +119,6 @@ def globs(value: object) -> tuple[str, ...]:
     return found
 
 
-def _pause(value: object) -> int:
-    """A length of time between passes; less than a second would be no pause."""
-    ns = units.parse_duration(value)
-    if ns < NS:
-        raise Wrong(f"{quoted(value)} is shorter than 1s", "write it like 30s, 1m or 1h")
-    return ns
-
-
 _optional_duration = units.optional(units.parse_duration)
 
 
@@ -172,8 +164,13 @@ MaybeDuration = Annotated[
 ]
 MaybePause = Annotated[
     int | None,
-    BeforeValidator(units.optional(_pause)),
+    BeforeValidator(units.optional(timing.pause)),
     Shown(lambda ns: "" if ns is None else units.format_duration(ns)),
+]
+MaybeTiming = Annotated[
+    timing.Timing | None,
+    BeforeValidator(units.optional(timing.parse_timing)),
+    Shown(lambda when: "" if when is None else str(when)),
 ]
 Size = Annotated[int, BeforeValidator(units.parse_size), Shown(units.format_size)]
 Switch = Annotated[bool, BeforeValidator(units.parse_switch)]
@@ -259,6 +256,27 @@ class ScheduleSettings(Section):
     """When `serve` works."""
 
     every: MaybePause = Field(None, description="From one pass of `serve` to the next, at least 1s; unset is 1m.")
+    sync: MaybeTiming = Field(
+        None, description="When `serve` syncs: @every 5m, a cron line, @daily, never; unset follows schedule.every."
+    )
+    purge: MaybeTiming = Field(None, description="When `serve` purges, if purge.enabled; unset is after each sync.")
+    verify: MaybeTiming = Field(None, description="When `serve` re-reads all copies in the library; unset is never.")
+    timezone: Annotated[str, BeforeValidator(timing.parse_zone)] = Field(
+        "local", description="Time zone of cron lines, like Europe/Berlin; local follows TZ, then /etc/localtime."
+    )
+    jitter: Duration = Field(0, description="Up to this much later, at random, does each scheduled job begin.")
+    on_start: Switch = Field(True, description="Whether `serve` begins with a pass, whatever the schedules say.")
+    events: Switch = Field(
+        True, description="Whether `serve` pulls at once when the engine tells that a container started or stopped."
+    )
+
+
+class SourceTiming(Section):
+    """When `serve` works on one source."""
+
+    sync: MaybeTiming = Field(None, description="When this source is synced, in place of schedule.sync.")
+    purge: MaybeTiming = Field(None, description="When this source is purged, in place of schedule.purge.")
+    verify: MaybeTiming = Field(None, description="When this source's copies are re-read, besides schedule.verify.")
 
 
 class ApiSettings(Section):
@@ -310,6 +328,7 @@ class SourceSettings(Section):
         "", description="A name that sources shown together have in common."
     )
     user: Text = Field(None, description="User, or uid:gid, that the agent runs as in place of the root's owner.")
+    schedule: SourceTiming = Field(default_factory=SourceTiming)
     enabled: Switch = Field(True, description="Whether this source is used.")
 
     @model_validator(mode="after")

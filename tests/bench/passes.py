@@ -15,8 +15,9 @@ from typing import Any
 
 from sidecar import logs
 from sidecar.config import load
+from sidecar.jobs import Cause
 from sidecar.progress import ProgressManager
-from sidecar.service import open_workspace
+from sidecar.workspace import open_workspace
 
 
 async def second_pass(library: str, state: str, host: str, source: str) -> dict[str, Any]:
@@ -27,7 +28,7 @@ async def second_pass(library: str, state: str, host: str, source: str) -> dict[
         for _ in range(2):
             progress = ProgressManager("run")
             begun = time.monotonic()
-            report = await work.orchestrator.run([], progress, cause="schedule")
+            report = await work.orchestrator.run([], progress, cause=Cause.SCHEDULE)
             seconds = time.monotonic() - begun
             progress.close()
     return {"ok": report.ok, "sources": [report.as_json()["sync"][0] | {"pass_seconds": seconds}]}

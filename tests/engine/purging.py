@@ -16,11 +16,11 @@ from sidecar.cleanup.plan import PurgePlan, PurgeRules
 from sidecar.cleanup.report import PurgeReport
 from sidecar.config import load
 from sidecar.events import Bus
+from sidecar.jobreport import JobReport
 from sidecar.models import Source, shown
-from sidecar.orchestrator import JobReport
 from sidecar.progress import ProgressManager
-from sidecar.service import Workspace, open_workspace
 from sidecar.transports.base import TransportAdapter
+from sidecar.workspace import Workspace, open_workspace
 from tests.rig.generator import Generator
 from tests.rig.program import Program, Result
 

@@ -11,8 +11,8 @@ from sidecar import errors
 from sidecar.cleanup.report import PurgeReport
 from sidecar.cli.exits import Exit, code_of, code_of_job, common_code, usage_line
 from sidecar.cli.looking import doctor_exit
+from sidecar.jobreport import JobReport
 from sidecar.models import Check, Problem, Verdict
-from sidecar.orchestrator import JobReport
 from sidecar.sync.report import SyncReport
 
 LOST = errors.EngineUnreachable("no engine")
