@@ -2,6 +2,7 @@
 
 from sidecar.manifest.opening import make_folder
 from sidecar.manifest.rows import (
+    CostRow,
     Item,
     JobRow,
     Known,
@@ -18,6 +19,7 @@ from sidecar.manifest.store import Manifest
 
 __all__ = [
     "Copy",
+    "CostRow",
     "Item",
     "ItemFilter",
     "JobRow",

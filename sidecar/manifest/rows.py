@@ -153,3 +153,18 @@ class SourceTotals:
     vanished: int
     waiting: int
     bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class CostRow:
+    """What one road of one engine was learned to cost: seconds to start, for each byte, for each file.
+
+    Read back as it lies in the table: whoever uses it decides whether to believe it.
+    """
+
+    road: str
+    start: float
+    per_byte: float
+    per_file: float
+    seen: int
+    learned_ns: int

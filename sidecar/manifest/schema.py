@@ -115,6 +115,13 @@ _MIGRATIONS = (
         DELETE FROM marks WHERE source_id = OLD.source_id AND root = OLD.root AND folder = OLD.folder;
     END;
     """,
+    # what reads of each engine took, by road: seconds to start one, for each byte, for each file
+    """
+    CREATE TABLE costs (
+        engine TEXT NOT NULL, road TEXT NOT NULL, start REAL NOT NULL, per_byte REAL NOT NULL, per_file REAL NOT NULL,
+        seen INTEGER NOT NULL, learned_ns INTEGER NOT NULL, PRIMARY KEY (engine, road)
+    ) STRICT, WITHOUT ROWID;
+    """,
 )
 
 VERSION = len(_MIGRATIONS)

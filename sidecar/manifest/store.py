@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from sidecar.manifest.costs import CostTable
 from sidecar.manifest.marks import MarkTable
 from sidecar.manifest.opening import open_to_look, open_to_write, translated
 from sidecar.manifest.rows import Item, JobRow, Known, NewFile, OpenPurge, SourceKey, SourceTotals, Waiting
@@ -32,6 +33,7 @@ class Manifest:
         self._db = connection
         self._mutex = threading.RLock()
         self.marks = MarkTable(self._transaction, self._read)
+        self.costs = CostTable(self._transaction, self._read)
 
     @classmethod
     def open(cls, state: Path) -> Manifest:

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from sidecar.errors import LibraryUnsafe, ManifestDamaged
-from sidecar.manifest import Manifest, NewFile, SourceKey, Waiting
+from sidecar.manifest import CostRow, Manifest, NewFile, SourceKey, Waiting
+from sidecar.manifest.costs import COSTS_KEPT
 from sidecar.manifest.opening import FILE_NAME
 from sidecar.manifest.schema import VERSION
 from sidecar.manifest.store import JOBS_KEPT
@@ -179,3 +180,16 @@ def test_a_state_folder_that_cannot_be_is_named(tmp_path: Path) -> None:
     with pytest.raises(LibraryUnsafe, match="cannot be used"):
         Manifest.open(tmp_path / "file" / "state")
     assert Manifest.open_existing(tmp_path) is None
+
+
+def test_costs_are_kept_by_engine_and_road_and_only_the_newest(manifest: Manifest) -> None:
+    manifest.costs.keep("one", [CostRow("folder", 0.04, 1e-9, 1e-4, 3, 10), CostRow("file", 0.05, 1e-9, 1e-4, 1, 11)])
+    manifest.costs.keep("two", [CostRow("folder", 0.002, 1e-9, 1e-4, 9, 12)])
+    manifest.costs.keep("one", [CostRow("folder", 0.03, 1e-9, 1e-4, 4, 13)])
+    assert manifest.costs.load("one") == {
+        "folder": CostRow("folder", 0.03, 1e-9, 1e-4, 4, 13), "file": CostRow("file", 0.05, 1e-9, 1e-4, 1, 11),
+    }  # fmt: skip
+    assert manifest.costs.load("three") == {}
+    manifest.costs.keep("many", [CostRow(f"road {n}", 0.05, 1e-9, 1e-4, 1, 100 + n) for n in range(COSTS_KEPT)])
+    assert manifest.costs.load("one") == manifest.costs.load("two") == {}
+    assert len(manifest.costs.load("many")) == COSTS_KEPT
