@@ -105,7 +105,7 @@ class CleanupEngine:
             for path, reason in root.kept:
                 report.keep(path, reason)
         if plan.refused is None and plan.candidates:
-            progress.expect(plan.candidates, plan.size)
+            progress.expect(plan.candidates, plan.size, plan.source, kind="purge")
             purges = [_RootPurge(self, job, source, root, adapter, report, progress) for root in plan.roots]
             try:
                 for purge in purges:
@@ -114,6 +114,8 @@ class CleanupEngine:
                 report.cut_short(error)
                 for purge in purges:
                     purge.account()
+            finally:
+                progress.finish(plan.source)
         report.seconds = time.monotonic() - started
         return report
 
@@ -209,7 +211,7 @@ class _RootPurge:
         candidate = self._by_path.pop(result.item.path)
         self._open.discard(result.item.path)
         self._results.append((candidate.file_id, result.outcome, result.detail))
-        self._progress.advance(size=candidate.stat.size, files=1)
+        self._progress.advance(size=candidate.stat.size, files=1, source=self._report.name)
         if result.outcome is PurgeOutcome.PURGED:
             self._report.purged += 1
             self._report.bytes_freed += candidate.stat.size

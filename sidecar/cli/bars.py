@@ -16,9 +16,11 @@ from tqdm import tqdm
 from sidecar.logs import printable, size
 from sidecar.progress import Snapshot, View
 
-EVERY = 5.0  # seconds between progress lines in a log
-_WIDE = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}, {rate_fmt}{postfix}]"
-_NARROW = "{desc}: {percentage:3.0f}% {n_fmt}/{total_fmt} [{remaining}, {rate_fmt}{postfix}]"
+EVERY = 5.0  # seconds between the first progress lines in a log
+RARELY = 60.0  # and between those of a long job, which get rarer as it goes on
+_WIDE = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}<LEFT, RATE{postfix}]"
+_NARROW = "{desc}: {percentage:3.0f}% {n_fmt}/{total_fmt} [LEFT, RATE{postfix}]"
+_ENDED = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}<00:00, {rate_fmt}{postfix}]"
 _SPARE = 3  # columns that numbers may grow by until they are drawn
 _GLYPHS = 12  # columns of the smallest bar that says anything
 _LEAST = 8  # a shorter piece of a name says nothing
@@ -50,16 +52,18 @@ class Bar:
         columns = shutil.get_terminal_size().columns
         with contextlib.suppress(OSError, ValueError):
             columns = os.get_terminal_size(self._stream.fileno()).columns
+        form = _timed(_WIDE, now)
         wide = f"{_files(now)} {now.source}".rstrip()
-        room = columns - _SPARE - _GLYPHS - 1 - _length(bar, _WIDE.replace("{bar}", ""), wide)
+        room = columns - _SPARE - _GLYPHS - 1 - _length(bar, form.replace("{bar}", ""), wide)
         if room >= min(len(place), _ENOUGH):
-            return _WIDE, f"{wide} {_end(place, room)}".rstrip()
+            return form, f"{wide} {_end(place, room)}".rstrip()
+        form = _timed(_NARROW, now)
         text = count = f"{now.files_done}/{now.files_total}"
-        bare = columns - _SPARE - 1 - _length(bar, _NARROW, count)
+        bare = columns - _SPARE - 1 - _length(bar, form, count)
         room = bare - len(now.source) - 1
         if now.source and room >= min(len(place), _LEAST):
-            return _NARROW, f"{text} {now.source} {_end(place, room)}".rstrip()
-        return _NARROW, f"{text} {_end(place, bare)}".rstrip()
+            return form, f"{text} {now.source} {_end(place, room)}".rstrip()
+        return form, f"{text} {_end(place, bare)}".rstrip()
 
     def close(self, now: Snapshot) -> None:
         """Leave the finished bar on the screen, also of a job that was over before it could be drawn."""
@@ -67,10 +71,16 @@ class Bar:
         if self._bar is not None:
             self._bar.total = now.bytes_total
             self._bar.n = now.bytes_done
-            self._bar.bar_format = _WIDE
+            self._bar.bar_format = _ENDED
             self._bar.set_postfix_str(_files(now), refresh=False)
             self._bar.close()
             self._bar = None
+
+
+def _timed(form: str, now: Snapshot) -> str:
+    """The form with our own time left and rate, for tqdm's are of bytes alone."""
+    left = "?" if now.eta is None else tqdm.format_interval(now.eta)
+    return form.replace("LEFT", left).replace("RATE", f"{tqdm.format_sizeof(now.rate, 'B', 1000)}/s")
 
 
 def _length(bar: tqdm[Any], form: str, text: str) -> int:
@@ -89,17 +99,18 @@ def _files(now: Snapshot) -> str:
 
 
 class Lines:
-    """A log line every five seconds while bytes move. Made anew for each job."""
+    """A log line every five seconds while bytes move, later one every minute. Made anew for each job."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._last = clock()
+        self._begun = self._last = clock()
 
     def update(self, now: Snapshot) -> None:
         """Log this state if the last line is old enough."""
-        if self._clock() - self._last < EVERY:
+        at = self._clock()
+        if at - self._last < min(RARELY, max(EVERY, (at - self._begun) / 5)):
             return
-        self._last = self._clock()
+        self._last = at
         share = 100 * now.bytes_done / now.bytes_total if now.bytes_total else 100.0
         eta = f"{now.eta:.0f} s left" if now.eta is not None else "time left unknown"
         logger.bind(source=now.source, file=f"{now.folder}/{now.file}".lstrip("/"), bytes=now.bytes_done).info(

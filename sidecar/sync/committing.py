@@ -51,12 +51,18 @@ class RootCommitter:
         """Blocking, for a worker thread. Raises what library and manifest raise; single files end in the account."""
         asked = self._adapter.restat(self._root, [f.stat.path for f in group])
         now = asyncio.run_coroutine_threadsafe(asked, self._loop).result()
-        good = [better for f in group if (better := self._proven(f, now.get(f.stat.path))) is not None]
+        good: list[Fetched] = []
+        for f in group:
+            if self._proven(f, now.get(f.stat.path)):
+                good.append(f)
+            else:
+                f.drop()
         if not good:
             return
         library = self._parts.library
         library.flush([f.staged for f in good], self._flushers)
         good.sort(key=lambda f: companions_last(f.stat))  # an archive brings `a.json` before `a.png`
+        stored: list[Fetched] = []
         files: list[NewFile] = []
         events: list[FileStored] = []
         for f in good:
@@ -64,7 +70,9 @@ class RootCommitter:
                 placed, duplicate = self._placer.place(f)
             except NameUnusable as error:
                 self._account.unusable(f.stat, error)
+                f.drop()
                 continue
+            stored.append(f)
             missing = _missing(f)
             files.append(NewFile(f.stat, f.sha256, placed.path, classify(f.stat.path).kind.value, missing))
             events.append(FileStored(self._job, self._key.name, f.stat.path, placed.path, f.sha256, f.stat.size,
@@ -72,25 +80,26 @@ class RootCommitter:
         library.flush_folders()
         self._parts.manifest.record(self._key, self._root, files, self._parts.clock_ns())
         self._placer.group_done()
-        for event in events:
+        for f, event in zip(stored, events, strict=True):
             self._account.stored(event)
+            f.count.done()
 
-    def _proven(self, f: Fetched, now: FileStat | None) -> Fetched | None:
-        """The file, if it may be stored: same stat as scanned, and its format's end where that is still owed."""
+    def _proven(self, f: Fetched, now: FileStat | None) -> bool:
+        """Whether it may be stored: same stat as scanned, and its format's end where that is still owed."""
         missing = _missing(f)
         if now is None and missing is not None:
             self._account.waits(f.stat, "vanished while it was read", fetched=False)
-            return None
+            return False
         if now is not None and not f.stat.same_as(now):
             self._account.waits(f.stat, CHANGED, fetched=False)
-            return None
+            return False
         if missing is not None and self._must_end[f.stat.path]:
             self._account.waits(f.stat, missing, fetched=True)
-            return None
+            return False
         if now is not None and now.exact and not f.stat.exact:
             f.staged.stamp(now.mtime_ns)
             f.stat = replace(f.stat, mtime_ns=now.mtime_ns, exact=True)
-        return f
+        return True
 
 
 def companions_last(stat: FileStat) -> tuple[bytes, bool, bytes]:

@@ -43,6 +43,8 @@ class SyncEngine:
             raise
         except MediaSyncError as error:
             report.error = error
+        finally:
+            progress.finish(source.name)
         report.seconds = time.monotonic() - started
         return report
 

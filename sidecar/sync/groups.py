@@ -10,6 +10,7 @@ from sidecar.errors import Cancelled
 from sidecar.library import Staged
 from sidecar.media.endings import Ending
 from sidecar.models import FileStat
+from sidecar.progress import FileCount
 
 CHANGED = "changed while it was read"
 
@@ -22,6 +23,12 @@ class Fetched:
     staged: Staged
     sha256: bytes
     ending: Ending | None
+    count: FileCount
+
+    def drop(self) -> None:
+        """Let go of bytes that will not be stored, and say so."""
+        self.staged.close()
+        self.count.drop()
 
 
 @dataclass(slots=True)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 from sidecar.errors import ConfigError
 from sidecar.manifest import SourceKey
-from sidecar.models import FileType, Scan, Source, shown
+from sidecar.models import FileStat, FileType, Scan, Source, shown
 from sidecar.progress import ProgressManager
 from sidecar.sync.account import Account
 from sidecar.sync.committing import RootCommitter, companions_last
@@ -77,9 +78,20 @@ class RootPass:
         placer = Placer(parts.library, parts.manifest, source.name, folder_of_root(source.roots, self._number))
         placer.recall(await asyncio.to_thread(known_beside, parts.manifest, self._place, decision), must_end)
         wanted = sorted(decision.fetch, key=companions_last)
-        self._progress.expect(len(wanted), sum(stat.size for stat in wanted))
+        size = sum(stat.size for stat in wanted)
+        self._progress.expect(len(wanted), size, source.name, _by_folder(wanted), kind="sync")
         mover = Mover(self._adapter, parts.library, source.name, self._root, parts.options.bounds, self._progress)
         rounds = Rounds(self._adapter, mover, self._account, scan, parts.options)
         with RootCommitter(parts, self._job, self._key, self._root, self._adapter, placer, self._account,
                            must_end) as committer:  # fmt: skip
             await rounds.fetch(wanted, committer)
+
+
+def _by_folder(files: Sequence[FileStat]) -> dict[str, tuple[int, int]]:
+    """Files and bytes of each folder, by its name as it is shown."""
+    found: dict[bytes, tuple[int, int]] = {}
+    for stat in files:
+        folder = stat.path.rpartition(b"/")[0]
+        count, size = found.get(folder, (0, 0))
+        found[folder] = (count + 1, size + stat.size)
+    return {shown(folder): counts for folder, counts in found.items()}

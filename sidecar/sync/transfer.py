@@ -157,12 +157,12 @@ class Mover:
             while unsure:
                 fetched = unsure.pop(0)
                 if fetched.stat.path in bad:
-                    fetched.staged.close()
+                    fetched.drop()
                 else:
                     self._deliver(fetched, transfer.road, group, moved, wait=True)
         finally:
             for fetched in unsure or ():
-                fetched.staged.close()
+                fetched.drop()
             with self._lock:
                 self._aborts.pop(me, None)
                 if reading is not None:
@@ -177,7 +177,7 @@ class Mover:
 
     def _fetch(self, member: Member, stat: FileStat) -> Fetched:
         folder, name = os.path.split(stat.path)
-        self._progress.begin(self._source, shown(folder), shown(name))
+        count = self._progress.begin(self._source, shown(folder), shown(name), stat.size)
         digest, check = hashlib.sha256(), ending_check(stat.path)
         staged = self._library.stage(self._source)
         try:
@@ -186,12 +186,13 @@ class Mover:
                 if check is not None:
                     check.feed(chunk)
                 staged.write(chunk)
-                self._progress.advance(size=len(chunk))
+                count.advance(len(chunk))
                 if self._stop.is_set():
                     raise Cancelled("cancelled")
             staged.stamp(stat.mtime_ns)
         except BaseException:
+            count.drop()
             staged.close()
             raise
-        self._progress.advance(files=1)
-        return Fetched(stat, staged, digest.digest(), check.verdict() if check is not None else None)
+        count.read()
+        return Fetched(stat, staged, digest.digest(), check.verdict() if check is not None else None, count)

@@ -53,19 +53,90 @@ def test_counts_rate_and_eta() -> None:
     clock.now += 50  # looking for work
     progress.expect(4, 1000)
     assert progress.snapshot().eta is None
-    progress.begin("comfy", "2026-01-31", "a.png")
+    file = progress.begin("comfy", "2026-01-31", "a.png", 250)
     clock.now += 2
-    progress.advance(size=200)
-    progress.advance(size=50, files=1)
+    file.advance(250)
+    file.done()
     now = progress.snapshot()
     assert (now.bytes_done, now.bytes_total, now.files_done, now.files_total) == (250, 1000, 1, 4)
     assert (now.source, now.folder, now.file) == ("comfy", "2026-01-31", "a.png")
     assert now.rate == 125
-    assert now.eta == 6
-    progress.expect(1, 500)
-    assert progress.snapshot().eta == 10
-    progress.advance(size=2000)  # a file that grew is no reason for a negative time
+    assert now.eta == pytest.approx(6, rel=0.05)
+    progress.expect(1, 250)
+    assert progress.snapshot().eta == pytest.approx(8, rel=0.05)
+    progress.advance(size=3000, files=9)  # files that grew are no reason for a negative time
     assert progress.snapshot().eta == 0
+
+
+def test_levels_of_files_folders_and_sources() -> None:
+    clock = Clock()
+    progress = ProgressManager("sync", (), clock)
+    progress.expect(3, 900, "a", {"x": (2, 500), "y": (1, 400)})
+    progress.expect(1, 100, "b", {"": (1, 100)})
+    first = progress.begin("a", "x", "1.png", 300)
+    second = progress.begin("a", "y", "2.png", 400)
+    other = progress.begin("b", "", "3.png", 100)
+    first.advance(250)
+    second.advance(100)
+    other.advance(100)
+    other.done()
+    now = progress.snapshot()
+    a, b = now.sources
+    assert (now.source, now.file, now.bytes_done, now.files_done) == ("b", "3.png", 450, 1)
+    assert (a.folder, a.file, a.file_bytes_done, a.file_bytes_total) == ("y", "2.png", 100, 400)
+    assert (a.folder_files_done, a.folder_files_total, a.folder_bytes_done, a.folder_bytes_total) == (0, 1, 100, 400)
+    assert (a.files_done, a.files_total, a.bytes_done, a.bytes_total) == (0, 3, 350, 900)
+    assert (b.file, b.file_bytes_done, b.files_done, b.files_total) == ("3.png", 100, 1, 1)
+    second.drop()  # the stream broke: it will be read again
+    (a, _) = progress.snapshot().sources
+    assert (a.file, a.bytes_done, a.folder_bytes_done) == ("1.png", 250, 250)
+    first.advance(50)
+    first.done()
+    (a, _) = progress.snapshot().sources
+    assert (a.folder, a.folder_files_done, a.folder_bytes_done) == ("x", 1, 300)
+    assert (a.file, a.file_bytes_done, a.file_bytes_total) == ("1.png", 300, 300), (
+        "the last one, until there is another"
+    )
+
+
+def test_readers_of_several_sources_at_once_count_right() -> None:
+    progress = ProgressManager("sync", (Told(),))
+
+    def read(source: str, reader: int) -> None:
+        for number in range(200):
+            file = progress.begin(source, f"f{reader}", f"{number}.png", 30)
+            for _ in range(3):
+                file.advance(10)
+            if number % 10 == 9:
+                file.drop()
+            else:
+                file.done()
+
+    for source in "abc":
+        progress.expect(400, 12_000, source, {"f0": (200, 6000), "f1": (200, 6000)})
+    threads = [threading.Thread(target=read, args=(source, reader)) for source in "abc" for reader in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    now = progress.snapshot()
+    assert (now.files_done, now.bytes_done) == (1080, 32_400)
+    assert [(s.name, s.files_done, s.bytes_done) for s in now.sources] == [(n, 360, 10_800) for n in "abc"]
+    assert all(s.folder_files_done == 180 for s in now.sources)
+
+
+def test_a_view_may_come_later_and_leave_early() -> None:
+    clock, told = Clock(), Told()
+    progress = ProgressManager("sync", (), clock)
+    leave = progress.watch(told)
+    progress.expect(1, 10)
+    assert len(told.updates) == 1
+    leave()
+    leave()
+    clock.now += 1
+    progress.advance(size=10)
+    progress.close()
+    assert (len(told.updates), told.closed) == (1, [])
 
 
 def test_views_are_told_ten_times_a_second_at_most() -> None:
@@ -121,6 +192,15 @@ def test_a_line_every_five_seconds_without_a_terminal(log: io.StringIO) -> None:
     assert log.getvalue().replace("\n", "").isprintable()
 
 
+def test_a_long_job_has_few_lines(log: io.StringIO) -> None:
+    clock = Clock()
+    lines = Lines(clock)
+    for _ in range(2 * 3600 * 10):  # two hours, told ten times a second
+        clock.now += 0.1
+        lines.update(Snapshot("sync", "comfy", "", "a.png", 1, 2, 1, 2, 1.0, 1.0))
+    assert 120 <= len(log.getvalue().splitlines()) <= 140
+
+
 def test_a_quick_job_has_no_progress_line(log: io.StringIO) -> None:
     clock = Clock()
     progress = ProgressManager("sync", (Lines(clock),), clock)
@@ -136,10 +216,11 @@ def test_the_bar_shows_bytes_rate_eta_and_file() -> None:
     bar = Bar(stream)
     bar.update(Snapshot("sync"))
     assert stream.getvalue() == "", "nothing is expected yet"
-    bar.update(Snapshot("sync", "comfy", "2026", "b\x1b[1m.png", 400_000, 1_000_000, 1, 3))
+    bar.update(Snapshot("sync", "comfy", "2026", "b\x1b[1m.png", 400_000, 1_000_000, 1, 3, 2e6, 83.0))
     shown = stream.getvalue().rpartition("\r")[2]
     assert "40%" in shown
     assert "400k/1.00M" in shown
+    assert "[01:23, 2.00MB/s" in shown, "the same time and rate as everywhere else"
     assert "1/3 comfy 2026/b" in shown
     assert "\x1b" not in shown
     bar.close(Snapshot("sync", "comfy", "2026", "c.png", 1_000_000, 1_000_000, 3, 3))

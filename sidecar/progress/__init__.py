@@ -1,0 +1,9 @@
+"""How far a job is: one place that counts, at the levels of job, source, folder and file, and whoever shows it.
+
+The manager counts; the pace turns what was counted into a rate and the time that is left; a view shows snapshots.
+"""
+
+from sidecar.progress.manager import FileCount, ProgressManager
+from sidecar.progress.snapshot import Snapshot, SourceProgress, View
+
+__all__ = ["FileCount", "ProgressManager", "Snapshot", "SourceProgress", "View"]

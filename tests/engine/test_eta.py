@@ -1,0 +1,71 @@
+"""The time left as it is told while a real engine delivers, against what came true.
+
+A line of known speed stands between: what a shared machine does meanwhile must not decide. Few large files come first
+and many small ones behind them, in folders that are read one after another.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+
+from sidecar.config import load
+from sidecar.progress import ProgressManager, Snapshot
+from sidecar.workspace import open_workspace
+from tests.conftest import MakeGenerator
+from tests.engine.commands import heavy_png
+from tests.rig.program import Program
+from tests.rig.proxy import EngineProxy
+
+PROMISED = 0.25  # of the truth, after a third of a long transfer
+RATE = 6_000_000  # bytes per second
+TIMES_A_SECOND = 10
+
+
+class Record:
+    """A view that remembers what was told, and when. The first word of work to do calls `begun`."""
+
+    def __init__(self, begun: Callable[[], None]) -> None:
+        self.told: list[tuple[float, Snapshot]] = []
+        self._begun = begun
+
+    def update(self, now: Snapshot) -> None:
+        """Remember this."""
+        if not self.told:
+            self._begun()
+        self.told.append((time.monotonic(), now))
+
+    def close(self, now: Snapshot) -> None:
+        """Remember the end."""
+        self.told.append((time.monotonic(), now))
+
+
+async def test_the_time_left_is_right_after_a_third(cli: Program, generator: MakeGenerator, tmp_path: Path) -> None:
+    made = generator()
+    large = {f"a{number // 2}/{number}.png": heavy_png(3_000_000, number) for number in range(8)}
+    small = {f"b{number // 125}/{number}.png": heavy_png(16_000, 100 + number) for number in range(750)}
+    made.put(large | small, age=100)
+    settings = {"library": str(cli.library), "state": str(cli.state), "sync": {"max_freeze": "60ms"}}
+    with EngineProxy(tmp_path / "p.sock", cli.host) as proxy:
+
+        def slow() -> None:  # looking is no part of the transfer
+            proxy.rate = RATE
+
+        record = Record(slow)
+        progress = ProgressManager("sync", (record,))
+        loaded = load(settings | {"host": proxy.host}, env={}, cwd=tmp_path, sources=[f"gen={made.name}:{made.root}"])
+        async with open_workspace(loaded, {}) as work:
+            report = await work.orchestrator.sync([], progress)
+            progress.close()
+    assert report.sync[0].stored == len(large) + len(small), report.as_json()
+    begun, (ended, last) = record.told[0][0], record.told[-1]
+    assert (last.files_done, last.bytes_done) == (758, last.bytes_total)
+    span = ended - begun
+    told = [(round(at - begun, 2), round(now.eta or 0.0, 2), round(ended - at, 2))
+            for at, now in record.told if begun + span / 3 <= at <= begun + 0.8 * span]  # fmt: skip
+    assert len(told) > 10
+    wrong = [line for line in told if abs(line[1] - line[2]) > PROMISED * line[2]]
+    assert not wrong, f"of {span:.1f} s; at, told, true: {wrong}"
+    assert all(b - a > 0.9 / TIMES_A_SECOND for (a, _), (b, _) in pairwise(record.told[:-1]))
