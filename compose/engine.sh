@@ -124,7 +124,7 @@ own_engine() {
     ENGINE=$ROOT/.engine/$1 LOG=$ROOT/.engine/$1/log PRIVATE=1
     mkdir -p "$LOG"
     exec 9>"$ENGINE/users.lock"
-    flock -n -x 9 || die "another $(basename "$0") is running (its engine lies in ${ENGINE#"$ROOT"/})"
+    flock -n -x 9 || die "another $(basename "$0") uses ${ENGINE#"$ROOT"/}: wait until it has ended"
     stop_private_engine # what a killed run left; perhaps of another version
     rm -rf "$ENGINE/data"
 }

@@ -11,8 +11,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.bench.bounds import BOUNDS
 from tests.bench.contestants import CONTESTANTS, ServicePass
-from tests.bench.report import BOUNDS
 from tests.rig.program import REPOSITORY
 
 MEASURED = ("A", "freeze", "C", "D", "G")  # B and E go the way of A, F that of C
