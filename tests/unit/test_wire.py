@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.errors import AgentFailed, MediaSyncError, RootMissing, StreamBroken
-from sidecar.models import FileStat, FileType, Problem, PurgeItem, PurgeOutcome
+from sidecar.models import Basis, FileStat, FileType, Mark, Problem, PurgeItem, PurgeOutcome
 from sidecar.transports.docker import scanwire, wire
 
 TOKEN = b"0123456789abcdef0123456789abcdef"
@@ -56,8 +56,8 @@ def entry(found: FileStat) -> bytes:
     )  # fmt: skip
 
 
-def taken(records: list[bytes]) -> scanwire.Entries:
-    entries = scanwire.Entries()
+def taken(records: list[bytes], basis: Basis | None = None) -> scanwire.Entries:
+    entries = scanwire.Entries(basis)
     entries.take(records)
     return entries
 
@@ -254,6 +254,48 @@ def test_a_scan_is_put_together() -> None:
     assert scan.problems == (Problem(b"closed", "permission denied"), Problem(b"", "odd%0Athing"))
 
 
+D1, D2 = b"0123456789abcdef" * 2, b"ff" * 16
+BASIS = Basis({b"a": Mark(bytes.fromhex(D1.decode()), b"", 2)}, 5)
+IN_A = entry(FileStat(b"a/x", 1, 2, 3, 4, 5, 0o644))
+
+
+def test_marks_are_sent_along_and_come_back() -> None:
+    basis = Basis({b"": Mark(b"\1" * 16, b"\2" * 16, 1), **BASIS.marks}, 5)
+    words, root, sent = fields(scanwire.scan_request(TOKEN, b"/r", basis))
+    assert (words[0], root) == (b"scan", b"/r")
+    assert sent == [b"5", b".", b"01" * 16, b"02" * 16, b"./a", D1, b"-"]
+    records = [HELLO, TOP, b"mark %s %s 7 new\n" % (D1, D2), b"same %s %s 2 a" % (D1, D2)]
+    scan = scanwire.read_scan(taken(records, basis), b"/r", "python")
+    assert scan.marks == {b"new\n": Mark(basis.marks[b"a"].digest, b"\xff" * 16, 7)}
+    assert scan.same == {b"a": Mark(basis.marks[b"a"].digest, b"\xff" * 16, 2)}
+    assert scan.received == sum(map(len, records)) + 4 * len(b"\n" + TOKEN + b" ")
+
+
+@pytest.mark.parametrize(
+    "records",
+    [
+        [b"same %s - 2 b" % D1],  # never asked about
+        [b"same %s - 2 a" % D2],  # not what was asked about
+        [b"same %s - 3 a" % D1],
+        [b"same %s - 2 a" % D1, b"same %s - 2 a" % D1],
+        [b"mark %s - 2 a" % D2, b"same %s - 2 a" % D1],
+        [b"same %s - 2 a" % D1, IN_A],
+        [IN_A, b"same %s - 2 a" % D1],
+        [b"same %s - 2" % D1],
+        [b"mark %s 2 a" % D1],
+        [b"mark %s - -1 a" % D1],
+    ],
+)
+def test_marks_that_contradict_themselves_break_a_scan(records: list[bytes]) -> None:
+    with pytest.raises(StreamBroken):
+        scanwire.read_scan(taken([HELLO, TOP, *records], BASIS), b"/r", "python")
+
+
+def test_marks_that_nobody_asked_for_break_a_scan() -> None:
+    with pytest.raises(StreamBroken):
+        taken([HELLO, TOP, b"mark %s - 1 a" % D1])
+
+
 @pytest.mark.parametrize("records", [[], [HELLO], [TOP], [TOP, b"problem vanished ./x"]])
 def test_a_scan_without_greeting_or_root_is_broken(records: list[bytes]) -> None:
     with pytest.raises(StreamBroken, match="no beginning"):
@@ -353,7 +395,9 @@ def test_settled_and_removed_are_named_by_path() -> None:
 garbage = st.one_of(
     st.binary(max_size=200),
     st.tuples(
-        st.sampled_from([b"e ", b"t ", b"r ", b"hello ", b"problem ", b"note ", b"missing ", b"noroot ", b"end "]),
+        st.sampled_from(
+            [b"e ", b"t ", b"r ", b"hello ", b"problem ", b"note ", b"missing ", b"noroot ", b"end ", b"same "]
+        ),
         st.one_of(st.binary(max_size=60), st.from_regex(rb"[0-9a-f .+:-]{0,80}", fullmatch=True)),
     ).map(b"".join),
     stats.map(entry),
@@ -366,7 +410,7 @@ def test_garbage_raises_nothing_but_our_own_errors(records: list[bytes], tail: b
 
     def everything() -> None:
         parsed = wire.RecordParser(TOKEN).feed(data)
-        scanwire.read_scan(taken(parsed), b"/r", "sh")
+        scanwire.read_scan(taken(parsed, BASIS), b"/r", "sh")
 
     def results() -> None:
         parsed = wire.RecordParser(TOKEN).feed(data)
