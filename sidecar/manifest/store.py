@@ -23,6 +23,7 @@ _KNOWN = (
     "SELECT path, id, size, mtime_ns, inode, exact, generation_id, hash, library_path, stored_ns "
     "FROM files WHERE source_id = ? AND root = ? AND state = 'stored'"
 )
+_WAITING = "SELECT path, size, mtime_ns, inode, since_ns, fetched, reason FROM waiting WHERE source_id = ? AND root = ?"
 _STATE_AFTER = {PurgeOutcome.PURGED: "purged", PurgeOutcome.GONE: "vanished", PurgeOutcome.CHANGED: "replaced"}
 
 
@@ -144,6 +145,11 @@ class Manifest:
         one = _KNOWN + " AND folder = ?"
         return _by_path(row for folder in folders for row in self._read(one, (key.source_id, root, folder)))
 
+    def known_between(self, key: SourceKey, root: bytes, ranges: Iterable[tuple[bytes, bytes]]) -> dict[bytes, Known]:
+        """Of `known`, paths from the first up to the second of each pair, the second left out."""
+        some = _KNOWN + " AND path >= ? AND path < ?"
+        return _by_path(row for pair in ranges for row in self._read(some, (key.source_id, root, *pair)))
+
     def folders(self, key: SourceKey, root: bytes) -> list[bytes]:
         """The folders that `known` files lie in, each found by one step in an index, however many files it has."""
         rows = self._read(
@@ -163,17 +169,23 @@ class Manifest:
 
     def waiting(self, key: SourceKey, root: bytes) -> dict[bytes, Waiting]:
         """What was not settled at the last look, by path."""
-        rows = self._read(
-            "SELECT path, size, mtime_ns, inode, since_ns, fetched, reason FROM waiting "
-            "WHERE source_id = ? AND root = ?",
-            (key.source_id, root),
-        )
+        rows = self._read(_WAITING, (key.source_id, root))
         return {r[0]: Waiting(r[1], r[2], r[3], r[4], bool(r[5]), r[6]) for r in rows}
 
-    def set_waiting(self, key: SourceKey, root: bytes, waiting: dict[bytes, Waiting]) -> None:
-        """Replace what waits in a root."""
+    def waiting_at(self, key: SourceKey, root: bytes, paths: Iterable[bytes]) -> dict[bytes, Waiting]:
+        """Of `waiting`, these paths."""
+        rows = [r for path in paths for r in self._read(_WAITING + " AND path = ?", (key.source_id, root, path))]
+        return {r[0]: Waiting(r[1], r[2], r[3], r[4], bool(r[5]), r[6]) for r in rows}
+
+    def set_waiting(self, key: SourceKey, root: bytes, waiting: dict[bytes, Waiting],
+                    paths: Iterable[bytes] | None = None) -> None:  # fmt: skip
+        """Replace what waits in a root, or at these paths of it."""
         with self._transaction() as db:
-            db.execute("DELETE FROM waiting WHERE source_id = ? AND root = ?", (key.source_id, root))
+            if paths is None:
+                db.execute("DELETE FROM waiting WHERE source_id = ? AND root = ?", (key.source_id, root))
+            else:
+                db.executemany("DELETE FROM waiting WHERE source_id = ? AND root = ? AND path = ?",
+                               ((key.source_id, root, path) for path in paths))  # fmt: skip
             db.executemany(
                 "INSERT INTO waiting VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from sidecar.manifest import Known, Waiting
@@ -11,6 +11,7 @@ from sidecar.models import NS, FileStat, FileType, Problem, Rules, Scan, same_st
 from sidecar.patterns import matches
 
 UNUSABLE = "the library cannot hold it: "  # begins the reason of a file whose bytes came and found no name
+ALONE = "text without a picture of its name"
 UNUSABLE_NS = 24 * 3600 * NS  # after which it is tried again: somebody may have made room
 
 
@@ -50,20 +51,24 @@ class Terms:
     settling: Settling
 
 
-def decide(scan: Scan, known: dict[bytes, Known], waiting: dict[bytes, Waiting], terms: Terms) -> Decision:
-    """Sort every entry of a scan into unchanged, to fetch, unsettled, skipped or failed; nothing is left unsaid."""
+def decide(scan: Scan, known: dict[bytes, Known], waiting: dict[bytes, Waiting], terms: Terms,
+           pictures: Collection[bytes] = ()) -> Decision:  # fmt: skip
+    """Sort every entry of a scan into unchanged, to fetch, unsettled, skipped or failed; nothing is left unsaid.
+
+    `pictures` are groups (see `group_key`) that have a picture which the scan does not show.
+    """
     result = Decision(failed=list(scan.problems))
-    judge(result, scan, scan.entries, known, waiting, terms)
+    judge(result, scan, scan.entries, known, waiting, terms, pictures)
     return result
 
 
 def judge(result: Decision, scan: Scan, entries: Sequence[FileStat], known: dict[bytes, Known],
-          waiting: dict[bytes, Waiting], terms: Terms) -> None:  # fmt: skip
+          waiting: dict[bytes, Waiting], terms: Terms, pictures: Collection[bytes] = ()) -> None:  # fmt: skip
     """Add to a decision what becomes of some folders: `entries` and `known` are all that is in them, and no more.
 
     A file's fate depends on nothing outside its folder.
     """
-    pictures = _media_groups(entries)
+    pictures = {*media_groups(stat.path for stat in entries if stat.type is FileType.FILE), *pictures}
     seen: set[bytes] = set()
     for stat in entries:
         if stat.type is FileType.DIRECTORY:
@@ -122,29 +127,29 @@ def _follow(result: Decision, record: Known, stat: FileStat, generation_id: int)
     )
 
 
-def _media_groups(entries: Iterable[FileStat]) -> set[bytes]:
+def media_groups(paths: Iterable[bytes]) -> set[bytes]:
     """Folder and stem of every picture, video and sound, to tell companions from stray text."""
-    return {
-        group_key(stat.path)
-        for stat in entries
-        if stat.type is FileType.FILE and classify(stat.path).kind in (Kind.IMAGE, Kind.VIDEO, Kind.AUDIO)
-    }
+    return {group_key(path) for path in paths if classify(path).kind in (Kind.IMAGE, Kind.VIDEO, Kind.AUDIO)}
 
 
 def _left_out(stat: FileStat, rules: Rules, pictures: set[bytes]) -> str:
     """Why a file is not pulled at all; "" when it is."""
     if stat.type is not FileType.FILE:
         return "a link" if stat.type is FileType.LINK else "not a regular file"
-    if rules.include and not matches(stat.path, rules.include):
-        return "not matched by include"
-    if matches(stat.path, rules.exclude):
-        return "excluded by pattern"
-    kind = classify(stat.path)
-    if kind.reason:
-        return kind.reason
-    if kind.kind is Kind.TEXT and group_key(stat.path) not in pictures:
-        return "text without a picture of its name"
+    if reason := left_out_by_name(stat.path, rules):
+        return reason
+    if classify(stat.path).kind is Kind.TEXT and group_key(stat.path) not in pictures:
+        return ALONE
     return ""
+
+
+def left_out_by_name(path: bytes, rules: Rules) -> str:
+    """Why no file of that name is pulled, whatever it is; "" when it may be."""
+    if rules.include and not matches(path, rules.include):
+        return "not matched by include"
+    if matches(path, rules.exclude):
+        return "excluded by pattern"
+    return classify(path).reason
 
 
 def _settle(result: Decision, stat: FileStat, before: Waiting | None, now_ns: int, settling: Settling) -> None:

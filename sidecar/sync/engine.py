@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 
 from sidecar.errors import Cancelled, LibraryFull, MediaSyncError, Refused
 from sidecar.events import Bus
@@ -12,7 +13,10 @@ from sidecar.library import Library
 from sidecar.manifest import Manifest, SourceKey
 from sidecar.models import Source
 from sidecar.progress import ProgressManager
+from sidecar.sync.account import Account
 from sidecar.sync.context import Parts, SyncOptions
+from sidecar.sync.fetching import Fetching
+from sidecar.sync.pulling import Pull, Pulled
 from sidecar.sync.report import SyncReport
 from sidecar.sync.root import RootPass
 from sidecar.transports.base import TransportAdapter
@@ -31,24 +35,57 @@ class SyncEngine:
         What went wrong with single files, or with the source as a whole, is in the report; errors of the library and
         the manifest are raised, for they concern every source.
         """
-        roots = ";".join(root.decode("utf-8", "backslashreplace") for root in source.roots)
-        report = SyncReport(source.name, source.container, roots, source.transport)
-        started = time.monotonic()
-        try:
-            self._parts.library.check_marker()
+        report = _report(source)
+        with self._accounted(report, progress):
             key = await asyncio.to_thread(self._key, source)
             for number in range(len(source.roots)):
                 await RootPass(self._parts, job, key, source, number, adapter, progress, report).run()
+        return report
+
+    async def pull(self, job: str, source: Source, adapter: TransportAdapter, root: bytes, paths: Collection[bytes],
+                   progress: ProgressManager, now_ns: int) -> Pulled:  # fmt: skip
+        """Look at these paths of a root and store what is finished among them, without a scan.
+
+        Decides as a pass does; `now_ns` is the source's own clock, ns since the epoch. Errors as with `run`: what has
+        to be tried again because of one is in the answer.
+        """
+        pulled = Pulled(_report(source))
+        account = Account(job, source.name, pulled.report, self._parts.bus, self._parts.clock_ns)
+        with self._accounted(pulled.report, progress):
+            key = await asyncio.to_thread(self._known_key, source)
+            number = source.roots.index(root)
+            at = Fetching(self._parts, job, key, source, number, adapter, progress, account)
+            await Pull(at, paths, now_ns).run(pulled)
+        if pulled.report.error is not None:
+            pulled.again |= frozenset(paths) - pulled.later.keys()
+        return pulled
+
+    @contextmanager
+    def _accounted(self, report: SyncReport, progress: ProgressManager) -> Iterator[None]:
+        """What goes wrong with the source goes into its report; what concerns every source is raised."""
+        started = time.monotonic()
+        try:
+            self._parts.library.check_marker()
+            yield
         except (Refused, LibraryFull, Cancelled):
             raise
         except MediaSyncError as error:
             report.error = error
         finally:
-            progress.finish(source.name)
+            progress.finish(report.name)
         report.seconds = time.monotonic() - started
-        return report
 
     def _key(self, source: Source) -> SourceKey:
         if self._parts.options.dry_run:
             return self._parts.manifest.look_up(source)
         return self._parts.manifest.enter(source, self._parts.clock_ns())
+
+    def _known_key(self, source: Source) -> SourceKey:
+        """The same without writing where there is nothing new: a look at one file is frequent."""
+        key = self._parts.manifest.look_up(source)
+        return self._key(source) if -1 in (key.source_id, key.generation_id) else key
+
+
+def _report(source: Source) -> SyncReport:
+    roots = ";".join(root.decode("utf-8", "backslashreplace") for root in source.roots)
+    return SyncReport(source.name, source.container, roots, source.transport)

@@ -24,13 +24,14 @@ STREAM_FILES = (2000, 50, 1)
 class Rounds:
     """The rounds of one pass over one root; remembers which roads failed a file, and why."""
 
-    def __init__(self, adapter: TransportAdapter, mover: Mover, account: Account, scan: Scan, options: SyncOptions
-                 ) -> None:  # fmt: skip
+    def __init__(self, adapter: TransportAdapter, mover: Mover, account: Account, scan: Scan, options: SyncOptions,
+                 closed: frozenset[Road] = frozenset()) -> None:  # fmt: skip
         self._adapter = adapter
         self._mover = mover
         self._account = account
         self._scan = scan
         self._options = options
+        self._closed = closed  # roads that are not taken, whatever the adapter is able to do
         self._tried: dict[bytes, list[Road]] = {}
         self._reasons: dict[bytes, str] = {}
 
@@ -69,12 +70,13 @@ class Rounds:
     def _plan(self, files: Sequence[FileStat]) -> list[Transfer]:
         """The next round: each file by a road that did not fail it yet, while there is one."""
         able = self._adapter.capabilities
+        open_roads = able.roads - self._closed
         freeze = self._options.max_freeze if able.reads_lock else float("inf")
         alike: dict[tuple[frozenset[Road], int], list[FileStat]] = {}
         for stat in files:
             before = self._tried[stat.path]
-            again = able.roads - {Road.FOLDER} if before else able.roads
-            roads = again - set(before) or again or able.roads
+            again = open_roads - {Road.FOLDER} if before else open_roads
+            roads = again - set(before) or again or open_roads
             alike.setdefault((roads, before.count(Road.STREAM)), []).append(stat)
         entries = [*(e for e in self._scan.entries if e.type is FileType.FILE), *unseen(self._scan.same)]
         transfers: list[Transfer] = []
