@@ -55,10 +55,10 @@ class Parts:
         """One pass."""
         return await self.sync.run("job", self.source(name), adapter, ProgressManager("sync"))
 
-    async def pull(self, adapter: TransportAdapter, *paths: bytes, later: float = 0.0) -> Pulled:
-        """Look at these paths, `later` seconds from now by the source's clock."""
+    async def pull(self, adapter: TransportAdapter, *paths: bytes, now_ns: int | None = None) -> Pulled:
+        """Look at these paths, at this time of the source's clock or now."""
         source = self.source()
-        now = time.time_ns() + int(later * NS)
+        now = time.time_ns() if now_ns is None else now_ns
         return await self.sync.pull("job", source, adapter, source.roots[0], paths, ProgressManager("sync"), now)
 
 

@@ -47,7 +47,7 @@ async def test_what_is_settled_is_stored_and_what_is_not_is_named_for_later(
     made.put({"cut.png": png(8)[:-20], "empty.png": b"", "model.safetensors": b"x", "lone.txt": b"x"}, age=60)
     young = made.stats()[b"young.png"].mtime_ns
     asked = [b"old/a.png", b"young.png", b"cut.png", b"empty.png", b"model.safetensors", b"lone.txt", b"gone.png"]
-    done = await parts.pull(adapter, *asked)
+    done = await parts.pull(adapter, *asked, now_ns=young + NS)
     assert parts.files() == {b"old/a.png": png(0)}
     assert done.report.road[Road.FOLDER] == 0, "nobody knows what else lies in that folder"
     assert done.later.keys() == {b"young.png", b"cut.png"}
@@ -55,12 +55,12 @@ async def test_what_is_settled_is_stored_and_what_is_not_is_named_for_later(
     assert done.later[b"cut.png"] > young + 500 * NS
     assert done.again == {b"lone.txt"}, "its picture may come yet"
 
-    done = await parts.pull(adapter, b"young.png", b"old/a.png", later=3)
+    done = await parts.pull(adapter, b"young.png", b"old/a.png", now_ns=young + 3 * NS)
     assert (done.report.stored, done.report.unchanged, done.later, done.again) == (1, 1, {}, set())
-    done = await parts.pull(adapter, b"cut.png", later=3)
+    done = await parts.pull(adapter, b"cut.png", now_ns=young + 3 * NS)
     assert done.report.bytes_received == 0, "its bytes are known: not fetched twice"
     assert done.later.keys() == {b"cut.png"}
-    done = await parts.pull(adapter, b"cut.png", later=700)
+    done = await parts.pull(adapter, b"cut.png", now_ns=young + 700 * NS)
     assert (done.report.stored, len(done.report.incomplete)) == (1, 1)
 
     made.put({"lone.png": png(9)}, age=60)
