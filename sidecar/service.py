@@ -19,7 +19,7 @@ from sidecar.locks import LOCK, is_locked
 from sidecar.manifest import Manifest
 from sidecar.models import NS
 from sidecar.progress import View
-from sidecar.workspace import open_workspace
+from sidecar.workspace import Workspace, open_workspace
 
 DEFAULT_EVERY_NS = 60 * NS
 BEAT = 15.0  # seconds between signs of life while a pass is under way
@@ -42,7 +42,7 @@ async def serve(
             "serving: a pass every {}, {}, library {}", format_duration(every_ns), purging, work.settings.library
         )
         sign, well = sign_of_life(work.manifest, every_ns), True
-        async with JobDesk(work.orchestrator, work.tools, view) as desk:
+        async with JobDesk(work.orchestrator, work.tools, view) as desk, _http(work, desk):
             cause = Cause.START
             while True:
                 begun = time.monotonic()
@@ -54,6 +54,20 @@ async def serve(
                 well = done.state is JobState.DONE
                 cause = Cause.SCHEDULE
                 await asyncio.sleep(max(0.0, every_ns / NS - (time.monotonic() - begun)))
+
+
+@asynccontextmanager
+async def _http(work: Workspace, desk: JobDesk) -> AsyncIterator[None]:
+    if not work.settings.api.enabled:
+        yield
+        return
+    from sidecar.api.opening import answering  # heavy, and only this needs it
+
+    async def well() -> tuple[bool, str]:
+        return await asyncio.to_thread(health, work.settings.state, time.time_ns())
+
+    async with answering(work.tools, desk, work.providers, well):
+        yield
 
 
 # -- health ---------------------------------------------------------------------------------------------------------

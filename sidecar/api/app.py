@@ -5,13 +5,14 @@ from __future__ import annotations
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
-from sidecar.api import openapi, problems
+from sidecar.api import openapi, problems, views
 from sidecar.api.access import Access
 from sidecar.api.board import Board
+from sidecar.api.checks import Checks
 from sidecar.api.feed import Feed
 from sidecar.api.gate import Gate
 from sidecar.api.guards import API, Places
-from sidecar.api.routes import items, live, page, session
+from sidecar.api.routes import items, jobs, live, page, probes, purge, session, status
 from sidecar.api.tokens import Keys
 
 
@@ -20,16 +21,29 @@ def make_app(board: Board, keys: Keys) -> FastAPI:
     app = FastAPI(title="media-sync", docs_url=None, redoc_url=None, redirect_slashes=False,
                   generate_unique_id_function=_operation)  # fmt: skip
     app.state.board = board
-    app.state.access = access = Access(keys, board.clock_ns, board.clock)
-    app.state.feed = Feed(list, dict, lambda event: None)
+    app.state.access = access = Access(keys, board.tools.clock_ns, board.clock)
+    app.state.checks = Checks(board)
+    app.state.feed = _feed(board)
     problems.install(app)
-    for part in (items, session, live):
+    for part in (status, jobs, items, purge, session, live):
         app.include_router(part.router, prefix=API)
-    app.include_router(page.router)
+    for part in (probes, page):
+        app.include_router(part.router)
     settings = board.settings.api
     openapi.describe(app, metrics_open=settings.metrics_open)
     app.add_middleware(Gate, places=Places.of(settings), access=access, metrics_open=settings.metrics_open)
     return app
+
+
+def _feed(board: Board) -> Feed:
+    desk = board.desk
+    return Feed(
+        lambda: [views.job(view, desk.progress(view.id)) for view in (*desk.running(), *desk.queued())],
+        lambda: {
+            view.id: views.progress(now) for view in desk.running() if (now := desk.progress(view.id)) is not None
+        },
+        views.event,
+    )
 
 
 def _operation(route: APIRoute) -> str:

@@ -3,22 +3,37 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 
+from sidecar.api.previews import Previews
 from sidecar.config import Settings
-from sidecar.events import Bus
-from sidecar.library import Library
+from sidecar.desk import JobDesk
+from sidecar.jobwork import Tools
 from sidecar.manifest import Search
 
 
 @dataclass(frozen=True, slots=True)
 class Board:
-    """The parts of one running service."""
+    """The parts of one running service.
 
-    settings: Settings
-    library: Library
+    `health` says whether the service and its last pass are well, and in which sentence. `engines` ask each provider for
+    a sign of life, and raise MediaSyncError. `metrics` is what Prometheus reads, None where nothing is counted.
+    """
+
+    tools: Tools
+    desk: JobDesk
     search: Search
-    bus: Bus
-    clock_ns: Callable[[], int] = time.time_ns
+    health: Callable[[], Awaitable[tuple[bool, str]]]
+    engines: tuple[Callable[[], Awaitable[None]], ...]
+    metrics: Callable[[], bytes] | None = None
     clock: Callable[[], float] = time.monotonic
+    previews: Previews = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "previews", Previews(self.tools))
+
+    @property
+    def settings(self) -> Settings:
+        """The settings in force."""
+        return self.tools.settings

@@ -62,7 +62,8 @@ async def serving(app: FastAPI, listener: socket.socket) -> AsyncIterator[None]:
             if answering.done():
                 answering.result()
             await asyncio.sleep(0.005)
-        yield
+        async with app.state.feed.running(app.state.board.tools.bus):
+            yield
     finally:
         server.should_exit = True
         done, _ = await asyncio.wait([answering], timeout=GRACE)

@@ -6,7 +6,7 @@ Times are ISO 8601 in UTC; `mtime_ns` is what `list --json` prints, ns since the
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -104,3 +104,230 @@ class Alive(Shape):
 
     ok: bool
     checks: dict[str, bool] = Field(default_factory=dict, description="Each thing that was looked at.")
+
+
+# -- jobs -----------------------------------------------------------------------------------------------------------
+
+
+class SourceProgressShape(BaseModel):
+    """How far one source of a job is: all of it, the folder and the file at hand."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    name: str
+    folder: str = ""
+    file: str = ""
+    file_bytes_done: int = 0
+    file_bytes_total: int = 0
+    folder_bytes_done: int = 0
+    folder_bytes_total: int = 0
+    folder_files_done: int = 0
+    folder_files_total: int = 0
+    bytes_done: int = 0
+    bytes_total: int = 0
+    files_done: int = 0
+    files_total: int = 0
+    rate: float = 0.0
+    eta: float | None = None
+    finished: bool = False
+
+
+class ProgressShape(BaseModel):
+    """How far a job is. `eta` in seconds, null while it is not known; `rate` in bytes per second."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    source: str = Field("", description="What was begun last.")
+    folder: str = ""
+    file: str = ""
+    bytes_done: int = 0
+    bytes_total: int = 0
+    files_done: int = 0
+    files_total: int = 0
+    rate: float = 0.0
+    eta: float | None = None
+    sources: list[SourceProgressShape] = Field(default_factory=list)
+
+
+class JobShape(Shape):
+    """A job. `result` is its report as `--json` prints it, long lists cut."""
+
+    id: str = Field(examples=["3f2b9c1d7e40"])
+    action: str = Field(description="sync, purge, run or verify.", examples=["sync"])
+    cause: str = Field(description="Who asked: command, start, schedule, event, watch or api.", examples=["api"])
+    sources: list[str] = Field(description="The sources it is about; empty for all.")
+    dry_run: bool
+    state: str = Field(description="queued, running, done, partly, failed or cancelled.", examples=["running"])
+    progress: ProgressShape | None = Field(description="Null unless it runs.")
+    queued_at: Time
+    started_at: Time | None
+    ended_at: Time | None
+    result: dict[str, Any] | None
+    problem: str = Field(description='Why it did not end well, in a line; "" if it did.')
+
+
+class JobPage(Shape):
+    """Jobs, the newest first."""
+
+    jobs: list[JobShape]
+    next: str | None = Field(description="`before` of the next page; null on the last one.")
+
+
+class JobAsked(Asked):
+    """What is to be done. A purge that is no dry run is confirmed by the `id` of its preview, and by nothing else."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"action": "sync", "sources": ["comfyui"]}]}
+    )
+
+    action: Literal["sync", "purge", "run", "verify"]
+    sources: list[Name] = Field(default_factory=list, max_length=100, description="Only these; empty for all.")
+    dry_run: bool = Field(False, description="Say what would be done, and change nothing.")
+    preview: str | None = Field(None, max_length=64, description="The preview whose files are to be purged.")
+
+
+# -- what a purge would do ------------------------------------------------------------------------------------------
+
+
+class PreviewAsked(Asked):
+    """What is to be looked at."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"sources": ["comfyui"]}]})
+
+    sources: list[Name] = Field(default_factory=list, max_length=100, description="Only these; empty for all.")
+    allow_empty: bool = Field(False, description="Whether a root of more than 20 files may be left empty.")
+
+
+class PlannedFile(Shape):
+    """One original, and what would become of it."""
+
+    path: str
+    size: int | None = Field(description="Null for what is kept.")
+    outcome: str = Field(description="purge or kept.")
+    reason: str = Field(description="Why it is kept.")
+
+
+class PlannedSource(Shape):
+    """What a purge would do to one source."""
+
+    name: Name
+    candidates: int = Field(description="Originals that would go.")
+    bytes: int
+    files: list[PlannedFile] = Field(description="A page of them: those that would go first.")
+    files_total: int
+    kept: dict[str, int] = Field(description="How many originals stay for each reason.")
+    refused: str | None = Field(description="Why nothing of this source would be purged.")
+    problem: str | None = Field(description="Why nobody could look at it.")
+
+
+class Preview(Shape):
+    """What a purge would do now. Confirmed by POST /api/v1/jobs with its `id`, once, before it expires."""
+
+    id: str = Field(examples=["8f14e45fceea167a"])
+    expires_at: Time
+    enabled: bool = Field(description="Whether purging is switched on; if not, this cannot be confirmed.")
+    sources: list[PlannedSource]
+
+
+# -- sources and status ---------------------------------------------------------------------------------------------
+
+
+class SlowedShape(Shape):
+    """Why a source is left alone for a while."""
+
+    failures: int = Field(description="In a row.")
+    until: Time
+    reason: str
+
+
+class SourceShape(Shape):
+    """A source: what discovery says of it now, and what is stored of it."""
+
+    name: Name
+    kind: str = Field(examples=["comfyui"])
+    transport: str = Field(examples=["docker"])
+    container: str
+    state: str = Field(description="Its container's state; `gone` for one that is not there any more.")
+    group: str
+    roots: list[str] = Field(description="Its output folders.", examples=[["/basedir/output"]])
+    purge: bool = Field(description="Whether it may be purged.")
+    stored: int = Field(description="Files whose originals are there.")
+    purged: int
+    waiting: int = Field(description="Files that were not settled at the last look.")
+    bytes: int = Field(description="Of all that was ever stored of it.")
+    last_success: Time | None = Field(description="When it was last pulled without a fault.")
+    slowed: SlowedShape | None
+    reason: str = Field(description='Why it cannot be used; "" if it can.')
+    hint: str
+
+
+class LeftOutShape(Shape):
+    """A container that could be a source and is none."""
+
+    name: str
+    container: str
+    reason: str
+    hint: str
+    faulty: bool = Field(description="Whether somebody asked for it.")
+
+
+class SourceList(Shape):
+    """All sources, and what was left out."""
+
+    sources: list[SourceShape]
+    left_out: list[LeftOutShape]
+    warnings: list[str]
+    looked_at: Time | None = Field(description="When discovery last looked; null before it first could.")
+
+
+class Safe(Shape):
+    """The one answer: whether everything is safe."""
+
+    ok: bool
+    sentence: str = Field(examples=["the last pass ended well 12 s ago"])
+    reasons: list[str] = Field(description="What is not well.")
+
+
+class Part(Shape):
+    """Whether a part of the service is well, and what there is to say of it."""
+
+    ok: bool
+    detail: str
+
+
+class Passed(Shape):
+    """The last pass that ended."""
+
+    id: str
+    state: str
+    ended_at: Time
+
+
+class JobCounts(Shape):
+    """How many jobs there are now."""
+
+    running: int
+    queued: int
+
+
+class Totals(Shape):
+    """Of all sources. `bytes` is what was ever stored."""
+
+    files: int
+    bytes: int
+    purged: int
+    waiting: int
+
+
+class Status(Shape):
+    """What the page shows first."""
+
+    safe: Safe
+    engine: Part
+    library: Part
+    manifest: Part
+    last_pass: Passed | None
+    jobs: JobCounts
+    sources: list[SourceShape]
+    totals: Totals
+    version: str

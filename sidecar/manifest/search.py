@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from sidecar.manifest.opening import FILE_NAME, open_beside, translated
-from sidecar.manifest.rows import Item
+from sidecar.manifest.rows import Item, SourceTotals
 
-Read = Callable[[str, Sequence[object]], list[tuple[Any, ...]]]
+COUNT_SHARE = 20  # at most a twentieth of the time goes into counting all files
+
+
+class Read(Protocol):
+    """Whatever runs a query."""
+
+    def __call__(self, sql: str, values: Sequence[object] = (), /) -> list[tuple[Any, ...]]:
+        """All rows of the answer."""
+
 
 # Columns in the order of Item.
 _ITEM = "f.id, f.hash, s.name, f.path, f.library_path, f.size, f.mtime_ns, f.state, c.kind, c.incomplete"
@@ -72,28 +81,60 @@ class Copy:
     library_paths: tuple[bytes, ...]
 
 
-class Search:
-    """A second connection to an open manifest, for reading alone. Safe to call from several threads, one at a time."""
+class _Reader:
+    """One connection that reads, used by one thread at a time."""
 
     def __init__(self, state: Path) -> None:
-        """Raises LibraryUnsafe and ManifestDamaged, as every method does."""
         self._where = f"manifest {state / FILE_NAME}"
         with translated(self._where):
             self._db = open_beside(state)
         self._mutex = threading.Lock()
 
+    def __call__(self, sql: str, values: Sequence[object] = (), /) -> list[tuple[Any, ...]]:
+        with self._mutex, translated(self._where):
+            return self._db.execute(sql, values).fetchall()
+
     def close(self) -> None:
-        """Close the file; idempotent."""
         with self._mutex:
             self._db.close()
 
-    def _read(self, sql: str, values: Sequence[object]) -> list[tuple[Any, ...]]:
-        with self._mutex, translated(self._where):
-            return self._db.execute(sql, values).fetchall()
+
+class Search:
+    """Connections of their own to an open manifest, for reading alone. Safe to call from several threads."""
+
+    def __init__(self, state: Path, clock: Callable[[], float] = time.monotonic) -> None:
+        """Raises LibraryUnsafe and ManifestDamaged, as every method does."""
+        self._read = _Reader(state)
+        self._count = _Reader(state)  # counting takes its time, and no search waits for it
+        self._clock = clock
+        self._counted: tuple[int, float, float, list[SourceTotals]] = (-1, 0.0, 0.0, [])
+
+    def close(self) -> None:
+        """Close the file; idempotent."""
+        self._read.close()
+        self._count.close()
 
     def items(self, wanted: ItemFilter, *, limit: int, before: int | None = None) -> list[Item]:
         """Files, newest record first, ids below `before`. Ask for one more than a page to know if there is another."""
         return read_items(self._read, wanted, limit=limit, before=before)
+
+    def library_id(self) -> str | None:
+        """The id of the library that the manifest describes."""
+        rows = self._read("SELECT value FROM meta WHERE key = 'library_id'")
+        return str(rows[0][0]) if rows else None
+
+    def totals(self) -> list[SourceTotals]:
+        """Per source, by name: files by state and bytes whose copies are kept.
+
+        Counting every row takes its time, so of many files the answer is some seconds old while they change.
+        """
+        (version,) = self._count("PRAGMA data_version")[0]
+        version_then, counted_at, took, totals = self._counted
+        now = self._clock()
+        if version != version_then and now - counted_at >= COUNT_SHARE * took:
+            totals = read_totals(self._count)
+            self._counted = (version, self._clock(), self._clock() - now, totals)
+        return totals
 
     def copy(self, sha256: bytes) -> Copy | None:
         """A content by its hash; None when it was never stored."""
@@ -114,3 +155,18 @@ def read_items(read: Read, wanted: ItemFilter, *, limit: int, before: int | None
         values.append(before)
     rows = read(f"SELECT {_ITEM} {_FROM} WHERE {condition} ORDER BY f.id DESC LIMIT ?", (*values, limit))
     return [Item(*row) for row in rows]
+
+
+def read_totals(read: Read) -> list[SourceTotals]:
+    """Per source: files by state and bytes whose copies are kept, by name."""
+    rows = read(
+        """
+        SELECT s.name, s.kind, s.transport,
+               (SELECT container FROM generations g WHERE g.source_id = s.id ORDER BY g.id DESC LIMIT 1),
+               count(*) FILTER (WHERE f.state = 'stored'), count(*) FILTER (WHERE f.state = 'purged'),
+               count(*) FILTER (WHERE f.state IN ('vanished', 'replaced')),
+               (SELECT count(*) FROM waiting w WHERE w.source_id = s.id), coalesce(sum(f.size), 0)
+        FROM sources s LEFT JOIN files f ON f.source_id = s.id GROUP BY s.id ORDER BY s.name
+        """
+    )
+    return [SourceTotals(*r) for r in rows]

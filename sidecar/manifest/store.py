@@ -15,7 +15,7 @@ from sidecar.manifest.marks import MarkTable
 from sidecar.manifest.opening import open_to_look, open_to_write, translated
 from sidecar.manifest.rows import Item, JobRow, Known, NewFile, OpenPurge, SourceKey, SourceTotals, Waiting
 from sidecar.manifest.schema import folder_of, migrate
-from sidecar.manifest.search import ItemFilter, read_items
+from sidecar.manifest.search import ItemFilter, read_items, read_totals
 from sidecar.models import FileStat, PurgeOutcome, Source
 
 JOBS_KEPT = 1000
@@ -361,17 +361,7 @@ class Manifest:
 
     def totals(self) -> list[SourceTotals]:
         """Per source: files by state and bytes whose copies are kept, by name."""
-        rows = self._read(
-            """
-            SELECT s.name, s.kind, s.transport,
-                   (SELECT container FROM generations g WHERE g.source_id = s.id ORDER BY g.id DESC LIMIT 1),
-                   count(*) FILTER (WHERE f.state = 'stored'), count(*) FILTER (WHERE f.state = 'purged'),
-                   count(*) FILTER (WHERE f.state IN ('vanished', 'replaced')),
-                   (SELECT count(*) FROM waiting w WHERE w.source_id = s.id), coalesce(sum(f.size), 0)
-            FROM sources s LEFT JOIN files f ON f.source_id = s.id GROUP BY s.id ORDER BY s.name
-            """
-        )
-        return [SourceTotals(*r) for r in rows]
+        return read_totals(self._read)
 
     def items(self, *, sources: Sequence[str] = (), limit: int = 100, before: int | None = None) -> list[Item]:
         """Files, newest record first, ids below `before`. Ask for one more than a page to know if there is another."""

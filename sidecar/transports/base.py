@@ -146,6 +146,9 @@ class SourceProvider(Protocol):
     async def discover(self) -> Discovery:
         """Look again. Raises EngineUnreachable, EngineRefused; what concerns single sources is in the answer."""
 
+    async def ping(self) -> None:
+        """Ask the host for a sign of life, and nothing else. Raises EngineUnreachable, EngineRefused."""
+
     def examine(self) -> AsyncIterator[Check]:
         """What `doctor` says of the host. Raises EngineUnreachable, EngineRefused."""
 

@@ -8,25 +8,28 @@ import http.client
 import json
 import socket
 import threading
-from collections.abc import Coroutine, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
-
-from fastapi import FastAPI
+from typing import Any
 
 from sidecar.api.app import make_app
 from sidecar.api.board import Board
 from sidecar.api.server import listen, serving
 from sidecar.api.tokens import Keys
+from sidecar.catalog import Catalog
 from sidecar.config import ApiSettings, Settings
+from sidecar.desk import JobDesk
 from sidecar.events import Bus
+from sidecar.jobwork import Tools
 from sidecar.library import Library
 from sidecar.manifest import Manifest, NewFile, Search
 from sidecar.models import FileStat, Source
+from sidecar.orchestrator import SyncOrchestrator
+from sidecar.patience import Patience
+from sidecar.writers import Writers
 
-T = TypeVar("T")
 CONTROL, READ = "control-token-of-the-tests", "read-token-of-the-tests"
 JSON = {"Content-Type": "application/json"}
 
@@ -102,7 +105,7 @@ class Api:
         self.library = Library.open(self.settings.library, expect=None)
         self.search = Search(self.settings.state)
         self.bus = Bus()
-        self.app: FastAPI | None = None
+        self.well = True, "the last pass ended well"
         self._loop = asyncio.new_event_loop()
         self._stop = asyncio.Event()
         self._started = threading.Event()
@@ -137,11 +140,17 @@ class Api:
             self._started.set()
 
     async def _serve(self) -> None:
-        board = Board(self.settings, self.library, self.search, self.bus)
-        self.app = make_app(board, Keys(CONTROL, READ))
-        async with serving(self.app, listen(self.settings.api.listen)):
-            self._started.set()
-            await self._stop.wait()
+        tools = Tools(
+            self.settings, Catalog([], self.bus), self.library, self.manifest, self.bus, Writers(), Patience()
+        )
+        async with JobDesk(SyncOrchestrator(tools), tools) as desk:
+            board = Board(tools, desk, self.search, self._health, ())
+            async with serving(make_app(board, Keys(CONTROL, READ)), listen(self.settings.api.listen)):
+                self._started.set()
+                await self._stop.wait()
+
+    async def _health(self) -> tuple[bool, str]:
+        return self.well
 
     def ask(self, path: str, method: str = "GET", headers: Mapping[str, str] | None = None, *,
             body: bytes | None = None, host: str | None = None) -> Reply:  # fmt: skip
@@ -151,10 +160,6 @@ class Api:
     def post(self, path: str, value: Any, headers: Mapping[str, str] | None = None) -> Reply:
         """One request with a JSON body."""
         return self.ask(path, "POST", {**JSON, **(headers or {})}, body=json.dumps(value).encode())
-
-    def call(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run something in the server's loop."""
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(30)
 
     def store(self, source: str, path: bytes, content: bytes, kind: str = "image") -> str:
         """Put a file into library and manifest, as a sync does; answers its hash in hex."""

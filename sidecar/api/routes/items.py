@@ -78,7 +78,7 @@ async def metadata(board: TheBoard, hash: Digest) -> Any:  # noqa: A002 (the nam
 async def whole(board: TheBoard, request: Request, hash: Digest) -> Response:  # noqa: A002
     """The copy in the library, or a range of it. What browsers cannot run is shown, all else is a download."""
     copy = await _copy(board, hash)
-    fd, path = await asyncio.to_thread(content.open_copy, board.library, copy)
+    fd, path = await asyncio.to_thread(content.open_copy, board.tools.library, copy)
     return content.answer(fd, path, copy, request.headers, head=request.method == "HEAD")
 
 
@@ -88,7 +88,7 @@ async def thumbnail(board: TheBoard, request: Request, hash: Digest) -> Response
     copy = await _copy(board, hash)
     if copy.size > content.THUMBNAIL_MOST or copy.kind != "image":
         raise Problem(404, "there is no thumbnail of this file")
-    fd, path = await asyncio.to_thread(content.open_copy, board.library, copy)
+    fd, path = await asyncio.to_thread(content.open_copy, board.tools.library, copy)
     return content.answer(fd, path, copy, request.headers, head=False)
 
 

@@ -57,6 +57,14 @@ class DockerProvider:
         names = ", ".join(container[:12] for container in stand_ins)
         return Discovery(found.sources, found.left_out, (*found.warnings, f"no answer about container {names}"))
 
+    async def ping(self) -> None:
+        """Ask over the connection that there is; else over one of its own, for connecting is up to a pass."""
+        if self._engine is not None:
+            await self._engine.now_ns()
+            return
+        engine = await Engine.connect(self._host, self._settings.docker.timeout / NS)
+        await engine.close()
+
     async def examine(self) -> AsyncIterator[Check]:
         """Engine, API, socket and rights."""
         engine = await self.engine()

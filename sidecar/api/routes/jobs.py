@@ -1,0 +1,86 @@
+"""Jobs: what runs and ran, starting and cancelling."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Query, Response
+
+from sidecar.api import views
+from sidecar.api.board import Board
+from sidecar.api.guards import API
+from sidecar.api.problems import Problem
+from sidecar.api.routes.common import TheBoard, require_known
+from sidecar.api.shapes import JobAsked, JobPage, JobShape
+from sidecar.jobs import Action, Cause, JobView, Request
+
+router = APIRouter(tags=["jobs"])
+
+JobId = Annotated[str, Path(pattern="^[0-9a-f]{1,32}$", examples=["3f2b9c1d7e40"])]
+Limit = Annotated[int, Query(ge=1, le=200, description="Jobs on a page.")]
+Before = Annotated[str | None, Query(pattern="^[0-9a-f]{1,32}$", description="`next` of the page before.")]
+
+
+@router.get("/jobs", response_model=JobPage, summary="What runs and what ran")
+async def jobs(board: TheBoard, limit: Limit = 50, before: Before = None) -> Any:
+    """Jobs, the newest first: those that wait and run, and the history."""
+    found = board.desk.recent(limit + 1, before)
+    return {
+        "jobs": [_shape(board, view) for view in found[:limit]],
+        "next": found[limit - 1].id if len(found) > limit else None,
+    }
+
+
+@router.get("/jobs/{id}", response_model=JobShape, summary="One job")
+async def one_job(board: TheBoard, id: JobId) -> Any:  # noqa: A002 (the name in the path)
+    """Where it stands, and what came of it."""
+    return _shape(board, await _known(board, id))
+
+
+@router.post("/jobs", response_model=JobShape, status_code=202, summary="Start a job",
+             openapi_extra={"x-problems": [404, 409]})  # fmt: skip
+async def start(board: TheBoard, response: Response, asked: JobAsked) -> Any:
+    """Queue a job; an equal one that waits is joined.
+
+    A purge is started by the `id` of its preview and deletes what that listed, as far as it still proves itself.
+    """
+    view = board.desk.submit(_request(board, asked))
+    response.headers["Location"] = f"{API}/jobs/{view.id}"
+    return _shape(board, view)
+
+
+@router.delete("/jobs/{id}", response_model=JobShape, summary="Cancel a job",
+               openapi_extra={"x-problems": [409]})  # fmt: skip
+async def cancel(board: TheBoard, id: JobId) -> Any:  # noqa: A002
+    """Stop it and answer when it has stopped; what it finished is kept, and nothing partial is left."""
+    await _known(board, id)
+    if not await board.desk.cancel(id):
+        raise Problem(409, "this job has ended already")
+    return _shape(board, await _known(board, id))
+
+
+def _request(board: Board, asked: JobAsked) -> Request:
+    action = Action(asked.action)
+    if asked.preview is not None:
+        if action is not Action.PURGE or asked.sources or asked.dry_run:
+            raise Problem(422, "a preview goes with a purge, and says itself which sources are meant",
+                          hint='send {"action": "purge", "preview": id}')  # fmt: skip
+        if not board.settings.purge.enabled:
+            raise Problem(409, "purging is switched off", hint="set purge.enabled: true and start the service again")
+        return board.previews.take(asked.preview).request()
+    if action is Action.PURGE and not asked.dry_run:
+        raise Problem(422, "a purge has to be looked at before it is confirmed",
+                      hint=f"POST {API}/purge/preview, then send its id as `preview`")  # fmt: skip
+    require_known(board, asked.sources)
+    return Request(action, Cause.API, tuple(name.lower() for name in asked.sources), dry_run=asked.dry_run)
+
+
+async def _known(board: Board, job: str) -> JobView:
+    view = await board.desk.recall(job)
+    if view is None:
+        raise Problem(404, "there is no such job")
+    return view
+
+
+def _shape(board: Board, view: JobView) -> dict[str, Any]:
+    return views.job(view, board.desk.progress(view.id))

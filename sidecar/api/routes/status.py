@@ -1,0 +1,68 @@
+"""How everything stands: the sources, and the one answer to whether everything is safe."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from fastapi import APIRouter
+
+from sidecar import __version__
+from sidecar.api import views
+from sidecar.api.board import Board
+from sidecar.api.routes.common import TheBoard, TheChecks
+from sidecar.api.shapes import SourceList, Status, maybe_moment, moment
+from sidecar.jobs import PASSING
+
+router = APIRouter(tags=["status"])
+
+RECENT = 200  # jobs that are looked through for each source's last success
+
+
+@router.get("/status", response_model=Status, summary="Whether everything is safe, and what is going on")
+async def status(board: TheBoard, checks: TheChecks) -> Any:
+    """Everything that the page shows first."""
+    found, totals = await asyncio.gather(checks.all(), asyncio.to_thread(board.search.totals))
+    sources = _sources(board, totals)
+    reasons = [f"{name.replace('_', ' ')}: {one.detail}" for name, one in found.items() if not one.ok]
+    reasons += [f"source {one['name']}: {one['slowed']['reason']}" for one in sources if one["slowed"]]
+    reasons += [f"source {one['name']}: {one['reason']}" for one in sources if one["reason"]]
+    return {
+        "safe": {"ok": not reasons, "sentence": _sentence(reasons, found["last_pass"].detail), "reasons": reasons},
+        **{name: {"ok": found[name].ok, "detail": found[name].detail} for name in ("engine", "library", "manifest")},
+        "last_pass": _last_pass(board),
+        "jobs": {"running": len(board.desk.running()), "queued": len(board.desk.queued())},
+        "sources": sources,
+        "totals": views.totals(totals),
+        "version": __version__,
+    }
+
+
+@router.get("/sources", response_model=SourceList, summary="The sources, and what was left out")
+async def sources(board: TheBoard) -> Any:
+    """As discovery last saw them, with what is stored of each. Asking starts no discovery."""
+    found = board.tools.catalog.latest()
+    return {
+        "sources": _sources(board, await asyncio.to_thread(board.search.totals)),
+        "left_out": views.left_out(found),
+        "warnings": [] if found is None else list(found.warnings),
+        "looked_at": maybe_moment(None if found is None else found.at_ns),
+    }
+
+
+def _sources(board: Board, totals: Any) -> list[dict[str, Any]]:
+    successes = views.successes(board.desk.recent(RECENT))
+    return views.sources(board.tools.catalog.latest(), totals, board.tools.patience.view(), successes)
+
+
+def _last_pass(board: Board) -> dict[str, Any] | None:
+    for view in board.desk.recent(RECENT):
+        if view.request.cause in PASSING and view.ended_ns is not None:
+            return {"id": view.id, "state": view.state.value, "ended_at": moment(view.ended_ns)}
+    return None
+
+
+def _sentence(reasons: list[str], last_pass: str) -> str:
+    if not reasons:
+        return last_pass
+    return "one thing is not well" if len(reasons) == 1 else f"{len(reasons)} things are not well"
