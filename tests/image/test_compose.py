@@ -27,6 +27,8 @@ OVERRIDE = """
 services:
   media-sync:
     labels: {mark}
+    ports: !reset null
+    network_mode: none
     environment:
       MEDIA_SYNC_SCHEDULE__EVERY: 1s
 {generators}"""
@@ -102,3 +104,8 @@ def test_the_proxy_variants_are_valid_and_leave_the_socket_out() -> None:
         proxy = services[services[service]["environment"]["MEDIA_SYNC_HOST"].split("/")[2].split(":")[0]]
         assert proxy["environment"]["POST"] == ("1" if profile == "purge" else "0")
         assert proxy["environment"]["EXEC"] == proxy["environment"]["POST"]
+        assert proxy["environment"]["EVENTS"] == "1"
+        assert "ports" not in proxy
+        (port,) = services[service]["ports"]
+        assert (port["host_ip"], port["published"], port["target"]) == ("127.0.0.1", "8787", 8787)
+        assert services[service]["environment"]["MEDIA_SYNC_API__LISTEN"] == "0.0.0.0:8787"
