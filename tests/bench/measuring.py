@@ -100,7 +100,6 @@ def run(command: Command) -> Run:
         err.seek(0)
         said = out.read().decode(errors="replace")
         if process.returncode:
-            raise Failed(
-                f"{' '.join(command.argv)} ended with {process.returncode}: {err.read()[-600:]!r} {said[-300:]}"
-            )
+            complaint = f"{err.read()[-600:].decode(errors='replace').strip()} {said[-300:]}".strip()
+            raise Failed(f"{' '.join(command.argv)} ended with {process.returncode}: {complaint}")
         return Run(seconds, used.ru_utime + used.ru_stime, peak, said)
