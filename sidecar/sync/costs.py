@@ -7,13 +7,15 @@ each of them had to say. So they stay positive, one odd read moves them little, 
 
 from __future__ import annotations
 
+import asyncio
 import math
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from sidecar.manifest import CostRow
-from sidecar.models import NS, Road
+from sidecar.manifest import CostRow, Manifest
+from sidecar.models import NS, Capabilities, Road
 
 HALF_LIFE = 7 * 24 * 3600 * NS  # after which half of what was learned of a road is forgotten, if it was not taken
 FIRST, LEAST = 0.5, 0.1  # how much of its error the first read corrects, and every late one
@@ -68,7 +70,7 @@ _MOST = RoadCost(30.0, 1 / 0.2e6, 0.5)
 class Sample:
     """One read: files and bytes that it carried, wanted or not, and the seconds that it took.
 
-    `whole` is false when it was cut off: then it would have taken longer than it did.
+    `whole` is false when it was cut off: the seconds are what the rest would have taken at least, at the same pace.
     """
 
     road: Road
@@ -156,7 +158,7 @@ class CostBook:
                 self._costs = self._costs.with_road(sample.road, after)
                 self._news.add(sample.road)
 
-    def news(self, now_ns: int) -> Iterable[CostRow]:
+    def news(self, now_ns: int) -> list[CostRow]:
         """What was learned since this was last asked, for the manifest."""
         with self._lock:
             roads, self._news = self._news, set()
@@ -165,6 +167,19 @@ class CostBook:
 
     def _name(self, road: Road) -> str:
         return f"{road.value} {self._scanner}".rstrip() if road is Road.STREAM else road.value
+
+
+@asynccontextmanager
+async def remembered(manifest: Manifest, able: Capabilities, clock_ns: Callable[[], int]) -> AsyncIterator[CostBook]:
+    """The book of the engine that `able` tells of, kept in the manifest when this is left, however."""
+    rows = await asyncio.to_thread(manifest.costs.load, able.engine) if able.engine else {}
+    book = CostBook(rows, able.scanner, clock_ns())
+    try:
+        yield book
+    finally:
+        news = book.news(clock_ns())
+        if news and able.engine:
+            await asyncio.to_thread(manifest.costs.keep, able.engine, news)
 
 
 def _row(road: str, cost: RoadCost, now_ns: int) -> CostRow:

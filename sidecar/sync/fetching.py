@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,8 +15,12 @@ from sidecar.progress import ProgressManager
 from sidecar.sync.account import Account
 from sidecar.sync.committing import RootCommitter, companions_last
 from sidecar.sync.context import Parts
+from sidecar.sync.costs import remembered
 from sidecar.sync.diff import Decision
+from sidecar.sync.marks import unseen
+from sidecar.sync.metering import Meter
 from sidecar.sync.placing import Placer, folder_of_root
+from sidecar.sync.planner import freights
 from sidecar.sync.rounds import Rounds
 from sidecar.sync.transfer import Mover
 from sidecar.transports.base import TransportAdapter
@@ -51,11 +57,17 @@ class Fetching:
         wanted = sorted(decision.fetch, key=companions_last)
         size = sum(stat.size for stat in wanted)
         self.progress.expect(len(wanted), size, self.source.name, _by_folder(wanted), kind="sync")
-        mover = Mover(self.adapter, parts.library, self.source.name, self.root, parts.options.bounds, self.progress)
-        rounds = Rounds(self.adapter, mover, self.account, scan, parts.options, closed)
-        with RootCommitter(parts, self.job, self.key, self.root, self.adapter, placer, self.account,
-                           must_end) as committer:  # fmt: skip
-            await rounds.fetch(wanted, committer)
+        able, options = self.adapter.capabilities, parts.options
+        folders = await asyncio.to_thread(freights, [*scan.entries, *unseen(scan.same)])
+        async with remembered(parts.manifest, able, parts.clock_ns) as book:
+            meter = Meter(book, folders, options.max_freeze if able.reads_lock else math.inf)
+            mover = Mover(
+                self.adapter, parts.library, self.source.name, self.root, options.bounds, self.progress, meter
+            )
+            rounds = Rounds(self.adapter, mover, self.account, self.root, options, meter, closed)
+            with RootCommitter(parts, self.job, self.key, self.root, self.adapter, placer, self.account,
+                               must_end) as committer:  # fmt: skip
+                await rounds.fetch(wanted, committer)
 
 
 def require_apart(library: Library, scan: Scan) -> None:

@@ -3,30 +3,23 @@
 An archive read locks its container until it is drained (moby#29058), so none may be expected to take longer than
 `max_freeze`; the agent's stream takes no lock. A file larger than that still has to come somehow: by stream where
 there is one, alone where there is none.
+
+Folders lie in folders, so the cheapest archives are found from the leaves up: a folder is read whole when that costs
+less than the best for each of its parts. A stream costs its start only once, whatever it carries, so this is done
+twice, as if there were no stream and as if one were running already, and what then really costs less is taken.
 """
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from sidecar.models import FileStat, FileType, Road, Transfer
+from sidecar.sync.costs import Costs
 
-HEADER = 1024  # a member's header and its padding, about, bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Costs:
-    """What a read costs: seconds to start it, bytes per second, seconds for each file. Priors from Engine 20.10."""
-
-    folder_start: float = 0.040
-    folder_rate: float = 400e6
-    file_start: float = 0.040
-    file_rate: float = 400e6
-    stream_start: float = 0.100
-    stream_rate: float = 120e6
-    per_file: float = 0.00005
+LOCKED = 1.25  # what a second of lock counts, beside one of the agent's stream
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,100 +35,217 @@ class Limits:
     stream_files: int = 2000
 
 
-def plan(changed: Sequence[FileStat], entries: Iterable[FileStat], roads: frozenset[Road], costs: Costs,
+@dataclass(slots=True)
+class Freight:
+    """What an archive of a folder carries: everything in it and below, wanted or not. Sizes in bytes."""
+
+    files: int = 0
+    size: int = 0
+
+
+def freights(entries: Iterable[FileStat]) -> dict[bytes, Freight]:
+    """What lies in each folder and below it. `entries` are all files of a root; the root itself is b""."""
+    direct: dict[bytes, Freight] = defaultdict(Freight)
+    for e in entries:
+        if e.type is FileType.FILE:
+            here = direct[e.path.rpartition(b"/")[0]]
+            here.files += 1
+            here.size += e.size
+    below: dict[bytes, Freight] = defaultdict(Freight)
+    for folder, here in direct.items():
+        for up in _with_ancestors(folder):
+            below[up].files += here.files
+            below[up].size += here.size
+    return dict(below)
+
+
+def plan(changed: Sequence[FileStat], folders: Mapping[bytes, Freight], roads: frozenset[Road], costs: Costs,
          limits: Limits) -> list[Transfer]:  # fmt: skip
     """Cover every changed file exactly once with the cheapest bounded reads.
 
-    `entries` is all that lies under the root: a folder's archive carries what is not wanted, too.
+    `folders` is what else lies around them, from `freights`. `roads` are those that can be taken; one of them has to
+    be FILE or STREAM, for not every file is in a folder that may be read whole.
     """
+    if not roads & {Road.FILE, Road.STREAM}:
+        raise ValueError("folders alone do not reach every file")
     if not changed:
         return []
-    folders: list[Transfer] = []
-    rest = list(changed)
-    if Road.FOLDER in roads:
-        folders, rest = _by_folder(changed, entries, roads, costs, limits)
-    if not rest:
-        return folders
-    if Road.STREAM in roads and (Road.FILE not in roads or _stream_is_cheaper(rest, costs)):
-        return folders + _streams(rest, limits)
-    if Road.FILE not in roads:
-        return folders + _streams(rest, limits)
-    big = [f for f in rest if Road.STREAM in roads and f.size / costs.file_rate > limits.max_freeze]
-    alone = set(rest) - set(big)
-    return folders + _streams(big, limits) + [Transfer(Road.FILE, (f,)) for f in rest if f in alone]
+    choice = _Choice(folders, roads, costs, limits)
+    tree = _tree(changed)
+    ways = [_best(tree, choice, streaming=False)]
+    if Road.STREAM in roads:
+        ways += [_best(tree, choice, streaming=True), _Best(streamed=list(changed))]
+    position = {f.path: at for at, f in enumerate(changed)}
+    plans = [_transfers(best, position, choice) for best in ways]
+    return min(plans, key=lambda transfers: total(transfers, folders, roads, costs))
 
 
-def _stream_is_cheaper(files: Sequence[FileStat], costs: Costs) -> bool:
-    size = sum(f.size for f in files)
-    stream = costs.stream_start + size / costs.stream_rate
-    return stream <= len(files) * costs.file_start + size / costs.file_rate
+def total(transfers: Iterable[Transfer], folders: Mapping[bytes, Freight], roads: frozenset[Road], costs: Costs
+          ) -> float:  # fmt: skip
+    """What a plan is expected to cost, in seconds; those of a lock count more where a stream could do without."""
+    weight = LOCKED if Road.STREAM in roads else 1.0
+    return sum(expected(t, folders, costs) * (1.0 if t.road is Road.STREAM else weight) for t in transfers)
 
 
-def _streams(files: Sequence[FileStat], limits: Limits) -> list[Transfer]:
-    done: list[Transfer] = []
+def expected(transfer: Transfer, folders: Mapping[bytes, Freight], costs: Costs) -> float:
+    """The seconds that one read is expected to take, and so to lock its container unless it is a stream."""
+    carried = freight(transfer, folders)
+    return costs.of(transfer.road).seconds(carried.files, carried.size)
+
+
+def freight(transfer: Transfer, folders: Mapping[bytes, Freight]) -> Freight:
+    """What one read carries."""
+    if transfer.road is Road.FOLDER:
+        return folders[transfer.folder]
+    return Freight(len(transfer.files), sum(f.size for f in transfer.files))
+
+
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """What one read of a folder or of a file costs, inf where it must not be."""
+
+    folders: Mapping[bytes, Freight]
+    roads: frozenset[Road]
+    costs: Costs
+    limits: Limits
+
+    def folder(self, name: bytes, wanted: int) -> float:
+        if Road.FOLDER not in self.roads or name not in self.folders:
+            return math.inf
+        inside = self.folders[name]
+        seconds = self.costs.folder.seconds(inside.files, inside.size)
+        if seconds > self.limits.max_freeze:
+            return math.inf
+        return seconds * math.ceil(wanted / self.limits.folder_files) * self._lock()
+
+    def file(self, size: int) -> float:
+        seconds = self.costs.file.seconds(1, size)
+        if Road.FILE not in self.roads or (Road.STREAM in self.roads and seconds > self.limits.max_freeze):
+            return math.inf
+        return seconds * self._lock()
+
+    def streamed(self, size: int) -> float:
+        """One more file in a stream that runs anyway, with its part of what starting the next one costs."""
+        road, limits = self.costs.stream, self.limits
+        part = min(1.0, max(1 / limits.stream_files, size / limits.stream_bytes))
+        return road.seconds(1, size) - road.start * (1 - part)
+
+    def _lock(self) -> float:
+        return LOCKED if Road.STREAM in self.roads else 1.0
+
+
+@dataclass(slots=True)
+class _Node:
+    """A folder with changed files in it or below."""
+
+    files: list[FileStat] = field(default_factory=list)
+    folders: set[bytes] = field(default_factory=set)
+
+
+@dataclass(slots=True)
+class _Best:
+    """The cheapest way found for a set of files: what comes by folder, by stream, and file by file."""
+
+    cost: float = 0.0
+    whole: list[tuple[bytes, list[FileStat]]] = field(default_factory=list)
+    streamed: list[FileStat] = field(default_factory=list)
+    alone: list[FileStat] = field(default_factory=list)
+
+    def add(self, other: _Best) -> None:
+        self.cost += other.cost
+        self.whole += other.whole
+        self.streamed += other.streamed
+        self.alone += other.alone
+
+    def all(self) -> list[FileStat]:
+        return [*self.streamed, *self.alone, *(f for _, files in self.whole for f in files)]
+
+
+def _tree(changed: Iterable[FileStat]) -> dict[bytes, _Node]:
+    nodes: dict[bytes, _Node] = {b"": _Node()}
+    for f in changed:
+        folder = f.path.rpartition(b"/")[0]
+        if folder not in nodes:
+            nodes[folder] = _Node()
+            for below, up in _upwards(folder):
+                known = up in nodes
+                nodes.setdefault(up, _Node()).folders.add(below)
+                if known:
+                    break
+        nodes[folder].files.append(f)
+    return nodes
+
+
+def _best(nodes: Mapping[bytes, _Node], choice: _Choice, *, streaming: bool) -> _Best:
+    """The cheapest cover of the tree, from the leaves up; `streaming`: as if a stream were running already."""
+    bests: dict[bytes, _Best] = {}
+    deepest_first = sorted(nodes, key=lambda name: -(name.count(b"/") + (name != b"")))
+    for name in deepest_first:
+        node = nodes[name]
+        parts = _each(node.files, choice, streaming=streaming)
+        for below in node.folders:
+            parts.add(bests.pop(below))
+        inside = parts.all()
+        whole = choice.folder(name, len(inside))
+        bests[name] = _Best(whole, [(name, inside)]) if whole < parts.cost else parts
+    return bests[b""]
+
+
+def _each(files: Iterable[FileStat], choice: _Choice, *, streaming: bool) -> _Best:
+    best = _Best()
+    for f in files:
+        alone = choice.file(f.size)
+        streamed = choice.streamed(f.size) if streaming else math.inf
+        if Road.STREAM in choice.roads and (streamed <= alone or math.isinf(alone)):
+            best.streamed.append(f)
+            best.cost += choice.streamed(f.size)
+        else:
+            best.alone.append(f)
+            best.cost += alone
+    return best
+
+
+def _transfers(best: _Best, position: Mapping[bytes, int], choice: _Choice) -> list[Transfer]:
+    """Bounded reads of what was chosen, each in the order in which its files were asked for."""
+    limits = choice.limits
+
+    def ordered(files: list[FileStat]) -> list[FileStat]:
+        return sorted(files, key=lambda f: position[f.path])
+
+    made: list[Transfer] = []
+    for folder, files in best.whole:
+        part = ordered(files)
+        made += (
+            Transfer(Road.FOLDER, tuple(part[at : at + limits.folder_files]), folder)
+            for at in range(0, len(part), limits.folder_files)
+        )
+    made += _streams(ordered(best.streamed), limits)
+    return made + [Transfer(Road.FILE, (f,)) for f in ordered(best.alone)]
+
+
+def _streams(files: Sequence[FileStat], limits: Limits) -> Iterator[Transfer]:
     batch: list[FileStat] = []
     size = 0
     for f in files:
         if batch and (size + f.size > limits.stream_bytes or len(batch) >= limits.stream_files):
-            done.append(Transfer(Road.STREAM, tuple(batch)))
+            yield Transfer(Road.STREAM, tuple(batch))
             batch, size = [], 0
         batch.append(f)
         size += f.size
     if batch:
-        done.append(Transfer(Road.STREAM, tuple(batch)))
-    return done
+        yield Transfer(Road.STREAM, tuple(batch))
 
 
-@dataclass(slots=True)
-class _Folder:
-    """A folder with all that lies below it."""
-
-    bytes: int = 0
-    files: int = 0
-
-
-def _by_folder(changed: Sequence[FileStat], entries: Iterable[FileStat], roads: frozenset[Road], costs: Costs,
-               limits: Limits) -> tuple[list[Transfer], list[FileStat]]:  # fmt: skip
-    """Whole folders, top down, where that is expected to be cheaper than fetching their changed files one by one."""
-    totals: dict[bytes, _Folder] = defaultdict(_Folder)
-    for e in entries:
-        if e.type is FileType.FILE:
-            for folder in _ancestors(e.path):
-                totals[folder].bytes += e.size
-                totals[folder].files += 1
-    wanted: dict[bytes, list[FileStat]] = defaultdict(list)
-    for f in changed:
-        for folder in _ancestors(f.path):
-            wanted[folder].append(f)
-    taken: list[Transfer] = []
-    covered: set[bytes] = set()
-    for folder in sorted(wanted, key=lambda name: (name.count(b"/") + (name != b""), name)):
-        if any(up in covered for up in _ancestors(folder + b"/x")):
-            continue
-        files, total = wanted[folder], totals[folder]
-        read = costs.folder_start + (total.bytes + HEADER * total.files) / costs.folder_rate
-        parts = [tuple(files[at : at + limits.folder_files]) for at in range(0, len(files), limits.folder_files)]
-        if len(files) < 2 or read > limits.max_freeze or read * len(parts) > _otherwise(files, roads, costs):
-            continue
-        covered.add(folder)
-        taken += [Transfer(Road.FOLDER, part, folder) for part in parts]
-    inside = {f.path for t in taken for f in t.files}
-    return taken, [f for f in changed if f.path not in inside]
+def _with_ancestors(folder: bytes) -> Iterator[bytes]:
+    """A folder and all that hold it, up to the root b""."""
+    yield folder
+    for _, up in _upwards(folder):
+        yield up
 
 
-def _otherwise(files: Sequence[FileStat], roads: frozenset[Road], costs: Costs) -> float:
-    size = sum(f.size for f in files)
-    alone = len(files) * costs.file_start + size / costs.file_rate
-    if Road.STREAM not in roads:
-        return alone
-    return min(alone, costs.stream_start + len(files) * costs.per_file + size / costs.stream_rate)
-
-
-def _ancestors(path: bytes) -> list[bytes]:
-    """The folders that hold a path, the root b"" first."""
-    found = [b""]
-    at = path.find(b"/")
-    while at >= 0:
-        found.append(path[:at])
-        at = path.find(b"/", at + 1)
-    return found
+def _upwards(folder: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Each folder on the way to the root, and the one that holds it."""
+    while folder:
+        up = folder.rpartition(b"/")[0]
+        yield folder, up
+        folder = up

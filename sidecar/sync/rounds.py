@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 
 from sidecar.errors import AgentFailed, EngineUnreachable, MediaSyncError, SourceGone
-from sidecar.models import FileStat, FileType, Road, Scan, Transfer
+from sidecar.models import FileStat, Road, Transfer
 from sidecar.sync.account import Account
 from sidecar.sync.committing import RootCommitter
 from sidecar.sync.context import SyncOptions
 from sidecar.sync.groups import CHANGED
-from sidecar.sync.marks import unseen
-from sidecar.sync.planner import Costs, Limits, plan
+from sidecar.sync.metering import Meter
+from sidecar.sync.planner import Limits, plan
 from sidecar.sync.transfer import Mover
 from sidecar.transports.base import TransportAdapter
 
@@ -19,19 +20,22 @@ ROUNDS = 3  # as planned; then what did not come that way by other roads, file b
 # Files of one stream, each an open file until the stream has ended well; fewer for those that streams have failed
 # already, because one that cannot be read may spoil the stream of all.
 STREAM_FILES = (2000, 50, 1)
+REPLANS = 2  # rounds that may end with folders not read because of what was learned; after that none is read whole
 
 
 class Rounds:
     """The rounds of one pass over one root; remembers which roads failed a file, and why."""
 
-    def __init__(self, adapter: TransportAdapter, mover: Mover, account: Account, scan: Scan, options: SyncOptions,
-                 closed: frozenset[Road] = frozenset()) -> None:  # fmt: skip
+    def __init__(self, adapter: TransportAdapter, mover: Mover, account: Account, root: bytes, options: SyncOptions,
+                 meter: Meter, closed: frozenset[Road] = frozenset()) -> None:  # fmt: skip
         self._adapter = adapter
         self._mover = mover
         self._account = account
-        self._scan = scan
+        self._root = root
         self._options = options
+        self._meter = meter
         self._closed = closed  # roads that are not taken, whatever the adapter is able to do
+        self._replans = 0
         self._tried: dict[bytes, list[Road]] = {}
         self._reasons: dict[bytes, str] = {}
 
@@ -39,15 +43,19 @@ class Rounds:
         """Transfer until every file came, or is listed with the reason why it did not."""
         left = list(wanted)
         self._tried = {stat.path: [] for stat in left}
-        for _ in range(ROUNDS):
+        rounds = 0
+        while rounds < ROUNDS:
+            replans = self._replans
             left = await self._round(left, committer)
             if not left:
                 return
+            rounds += self._replans == replans
         await self._give_up_present(left)
 
     async def _round(self, left: list[FileStat], committer: RootCommitter) -> list[FileStat]:
         """One round; answers what did not come."""
-        transfers = self._plan(left)
+        transfers = await asyncio.to_thread(self._plan, left)
+        self._meter.begin_round()
         try:
             moved = await self._mover.run(transfers, committer.commit)
         except (SourceGone, AgentFailed, EngineUnreachable) as error:
@@ -58,9 +66,10 @@ class Rounds:
         for road, count in moved.roads.items():
             report.road[road] += count
         self._reasons |= moved.broken | {p.path: p.reason for p in moved.failed}
-        for transfer in transfers:
+        for transfer in moved.begun:
             for stat in transfer.files:
                 self._tried[stat.path].append(transfer.road)
+        self._replans += len(moved.begun) < len(transfers)
         left = [stat for stat in left if stat.path not in moved.delivered]
         if moved.lost is not None:
             self._give_up(left, {}, str(moved.lost))
@@ -69,27 +78,27 @@ class Rounds:
 
     def _plan(self, files: Sequence[FileStat]) -> list[Transfer]:
         """The next round: each file by a road that did not fail it yet, while there is one."""
-        able = self._adapter.capabilities
-        open_roads = able.roads - self._closed
-        freeze = self._options.max_freeze if able.reads_lock else float("inf")
+        able = self._adapter.capabilities.roads - self._closed
+        if self._replans >= REPLANS:
+            able -= {Road.FOLDER}
         alike: dict[tuple[frozenset[Road], int], list[FileStat]] = {}
         for stat in files:
             before = self._tried[stat.path]
-            again = open_roads - {Road.FOLDER} if before else open_roads
-            roads = again - set(before) or again or open_roads
+            again = able - {Road.FOLDER} if before else able
+            roads = again - set(before) or again or able
             alike.setdefault((roads, before.count(Road.STREAM)), []).append(stat)
-        entries = [*(e for e in self._scan.entries if e.type is FileType.FILE), *unseen(self._scan.same)]
         transfers: list[Transfer] = []
-        most = self._options.folder_files
+        meter, most = self._meter, self._options.folder_files
         for (roads, streams), some in alike.items():
-            limits = Limits(freeze, most, stream_files=min(STREAM_FILES[streams], most))
-            transfers += plan(some, entries, roads, Costs(), limits)
+            in_stream = STREAM_FILES[min(streams, len(STREAM_FILES) - 1)]
+            limits = Limits(meter.max_freeze, most, stream_files=min(in_stream, most))
+            transfers += plan(some, meter.folders, roads, meter.costs, limits)
         return transfers
 
     async def _give_up_present(self, left: Sequence[FileStat]) -> None:
         """What did not come failed, unless it is not there any more: people delete pictures."""
         try:
-            there = await self._adapter.restat(self._scan.root, [stat.path for stat in left])
+            there = await self._adapter.restat(self._root, [stat.path for stat in left])
         except MediaSyncError:
             self._give_up(left, self._reasons, "it did not come")
             raise

@@ -19,6 +19,7 @@ from sidecar.errors import (
     Cancelled,
     EngineRefused,
     EngineUnreachable,
+    HeldTooLong,
     MediaSyncError,
     SourceGone,
     StreamBroken,
@@ -28,18 +29,20 @@ from sidecar.media.endings import ending_check
 from sidecar.models import FileStat, Problem, Road, Transfer, shown
 from sidecar.progress import ProgressManager
 from sidecar.sync.groups import CHANGED, Bounds, CommitQueue, Fetched, Group
+from sidecar.sync.metering import Meter
 from sidecar.transports.base import Member, Reading, TransportAdapter
 
 
 @dataclass(slots=True)
 class Moved:
-    """What a set of transfers came to. `missing` were asked for and did not come whole."""
+    """What a set of transfers came to. `begun` lacks those that its meter did not admit any more."""
 
     received: int = 0
     roads: dict[Road, int] = field(default_factory=lambda: dict.fromkeys(Road, 0))
     failed: list[Problem] = field(default_factory=list)
     broken: dict[bytes, str] = field(default_factory=dict)
     delivered: set[bytes] = field(default_factory=set)
+    begun: list[Transfer] = field(default_factory=list)
     lost: MediaSyncError | None = None
 
 
@@ -47,13 +50,14 @@ class Mover:
     """Runs transfers of one root. Made per pass; `run` may be called again for what was missing."""
 
     def __init__(self, adapter: TransportAdapter, library: Library, source: str, root: bytes, bounds: Bounds,
-                 progress: ProgressManager) -> None:  # fmt: skip
+                 progress: ProgressManager, meter: Meter) -> None:  # fmt: skip
         self._adapter = adapter
         self._library = library
         self._source = source
         self._root = root
         self._bounds = bounds
         self._progress = progress
+        self._meter = meter
         self._stop = threading.Event()
         self._aborts: dict[int, Callable[[], None]] = {}
         self._lock = threading.Lock()
@@ -113,6 +117,9 @@ class Mover:
                 if not todo or moved.lost is not None:
                     return
                 transfer = todo.pop()
+                if not self._meter.admits(transfer):
+                    continue
+                moved.begun.append(transfer)
             try:
                 self._one(transfer, group, moved)
             except (StreamBroken, AgentFailed, EngineRefused) as error:  # another road may do
@@ -153,6 +160,7 @@ class Mover:
                         unsure.append(fetched)
                     else:  # waiting for the disk would keep the container locked, also for the commit's stats
                         self._deliver(fetched, transfer.road, group, moved, wait=False)
+            self._meter.ended(transfer, reading)
             bad = {path for path, _ in reading.problems}
             while unsure:
                 fetched = unsure.pop(0)
@@ -160,6 +168,10 @@ class Mover:
                     fetched.drop()
                 else:
                     self._deliver(fetched, transfer.road, group, moved, wait=True)
+        except HeldTooLong:
+            if reading is not None:
+                self._meter.cut_off(transfer, reading)
+            raise
         finally:
             for fetched in unsure or ():
                 fetched.drop()

@@ -21,9 +21,10 @@ from sidecar.manifest import Manifest, MarkedFolder, Marks, NewFile, SourceKey, 
 from sidecar.models import NS, Basis, FileStat, FileType, Mark, Problem, PurgeOutcome, Road, Rules, Scan, Source
 from sidecar.sync import marks
 from sidecar.sync.context import SyncOptions
+from sidecar.sync.costs import PRIORS
 from sidecar.sync.diff import Decision, Settling, Terms, decide
 from sidecar.sync.look import Look, Place, keep_marks, known_beside, look
-from sidecar.sync.planner import Costs, Limits, plan
+from sidecar.sync.planner import Limits, freights, plan
 from sidecar.transports.base import TransportAdapter
 from sidecar.transports.docker import scanwire, wire
 from tests.unit.agent.harness import python_agent
@@ -374,11 +375,11 @@ def test_no_archive_of_a_folder_carries_along_what_was_not_listed() -> None:
     new = [FileStat(b"%d.png" % n, 10, OLD) for n in range(50)]
     unlisted = {b"old": MARK}
     roads = frozenset(Road)
-    assert {t.road for t in plan(new, new, roads, Costs(), Limits())} == {Road.FOLDER}
-    with_it = plan(new, [*new, *marks.unseen(unlisted)], roads, Costs(), Limits())
+    assert {t.road for t in plan(new, freights(new), roads, PRIORS, Limits())} == {Road.FOLDER}
+    with_it = plan(new, freights([*new, *marks.unseen(unlisted)]), roads, PRIORS, Limits())
     assert Road.FOLDER not in {t.road for t in with_it}
     inside = [replace(stat, path=b"new/" + stat.path) for stat in new]
-    beside = plan(inside, [*inside, *marks.unseen(unlisted)], roads, Costs(), Limits())
+    beside = plan(inside, freights([*inside, *marks.unseen(unlisted)]), roads, PRIORS, Limits())
     assert [t.folder for t in beside] == [b"new"]
 
 

@@ -1,0 +1,62 @@
+"""What is learned while reads run, and when archives of folders are no longer read because of it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+
+from sidecar.models import Road, Transfer
+from sidecar.sync.costs import CostBook, Costs, Sample
+from sidecar.sync.planner import Freight, expected, freight
+from sidecar.transports.base import Reading
+
+HEADER = 1024  # what comes with each file beside its bytes, about: a tar header and padding
+TOLERANCE = 2.0  # expectations that have grown to this times the limit are not met by reading on
+
+
+class Meter:
+    """The reads of one pass over one root; `folders` is what lies in its folders. For worker threads.
+
+    `max_freeze` is how long one may lock its container, in seconds; inf where none does. After an archive of a folder
+    was cut off no other one is read in the same round: the library, the disk or the engine is slower than was thought,
+    and the plan of the next round will know.
+    """
+
+    def __init__(self, book: CostBook, folders: Mapping[bytes, Freight], max_freeze: float) -> None:
+        self.folders = folders
+        self.max_freeze = max_freeze
+        self._book = book
+        self._lock = threading.Lock()
+        self._cut = False
+
+    @property
+    def costs(self) -> Costs:
+        """What reads cost, as far as is known now."""
+        return self._book.costs
+
+    def begin_round(self) -> None:
+        """What was planned since was planned with what was learned."""
+        with self._lock:
+            self._cut = False
+
+    def admits(self, transfer: Transfer) -> bool:
+        """Whether a planned read should still be made, after what was learned since."""
+        if transfer.road is not Road.FOLDER:
+            return True
+        with self._lock:
+            if self._cut:
+                return False
+        return expected(transfer, self.folders, self.costs) <= TOLERANCE * self.max_freeze
+
+    def ended(self, transfer: Transfer, reading: Reading) -> None:
+        """A read came to its end."""
+        carried = freight(transfer, self.folders)
+        self._book.learn(Sample(transfer.road, carried.files, carried.size, reading.seconds))
+
+    def cut_off(self, transfer: Transfer, reading: Reading) -> None:
+        """A read held its container's lock for too long."""
+        with self._lock:
+            self._cut = self._cut or transfer.road is Road.FOLDER
+        carried = freight(transfer, self.folders)
+        part = min(1.0, max(0.1, reading.received / (carried.size + carried.files * HEADER)))
+        self._book.learn(Sample(transfer.road, carried.files, carried.size, reading.seconds / part, whole=False))
