@@ -6,11 +6,13 @@ import contextlib
 import datetime
 import json
 import logging
+import re
 import sys
 import threading
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TextIO
+from urllib.parse import quote
 
 from loguru import logger
 from tqdm import tqdm
@@ -23,6 +25,48 @@ if TYPE_CHECKING:
 WARNING = 30  # loguru's number for it
 _MOST = 1e15  # TB; a wrong size must not fill the line
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")  # what both loggers have
+
+
+_NAMED = r"(?i)([\w-]*(?:token|password|passwd|secret|api[_-]?key)"
+
+
+class Secrets:
+    """Texts that must not reach a log line, an error or a webhook, and what secrets look like anywhere.
+
+    Registered texts are found as they are and percent-encoded; passwords in addresses, `Authorization` values and
+    parameters called token, password and the like are found by their form. Safe from any thread.
+    """
+
+    LEAST = 6  # characters: shorter ones would also hit what is none
+    HIDDEN = "***"
+    _FORMS = (
+        (re.compile(r"(?<=://)([^\s/@:]*):[^\s/@]+@"), r"\1:***@"),
+        (re.compile(r"(?i)\b(bearer|basic)(\s+|%20)[A-Za-z0-9+/=._~-]{6,}"), r"\1\2***"),
+        (re.compile(_NAMED + r"(?:=|['\"]\s*:\s*)['\"]?)[^\s'\"&,;})]{6,}"), r"\1***"),
+    )
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._texts: tuple[str, ...] = ()
+
+    def add(self, *secrets: str | None) -> None:
+        """From now on these are hidden; None and texts that are too short to be told from others are passed over."""
+        wanted = [s.strip() for s in secrets if s and len(s.strip()) >= self.LEAST]
+        with self._lock:
+            every = {*self._texts, *wanted, *(quote(s, safe="") for s in wanted)}
+            self._texts = tuple(sorted(every, key=len, reverse=True))  # one may hold another
+
+    def hide(self, text: str) -> str:
+        """The text without secrets."""
+        for secret in self._texts:
+            if secret in text:
+                text = text.replace(secret, self.HIDDEN)
+        for form, instead in self._FORMS:
+            text = form.sub(instead, text)
+        return text
+
+
+SECRETS = Secrets()  # of this process, as its one logger is
 
 
 class Repeats:
@@ -58,7 +102,7 @@ class Repeats:
 def setup(level: str, form: str, stream: TextIO | None = None, repeats: Repeats | None = None) -> None:
     """Send all log lines to `stream` (stderr): `form` is text, json, or auto (text on a terminal).
 
-    With `repeats`, complaints that it has heard are left out.
+    With `repeats`, complaints that it has heard are left out. What SECRETS knows is hidden.
     """
     stream = stream or sys.stderr
     text = form == "text" or (form == "auto" and stream.isatty())
@@ -104,28 +148,45 @@ def size(count: float) -> str:
     return f"{min(count, _MOST):.1f} TB"
 
 
+def _plain(value: object) -> object:
+    """A field's value as JSON can hold it, names as text, without secrets."""
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    return SECRETS.hide(shown(value) if isinstance(value, bytes) else str(value))
+
+
 def _fields(record: Record) -> dict[str, object]:
-    fields: dict[str, object] = {}
+    """`job` and `source` on every line, empty where there is none, and what else was bound."""
+    fields: dict[str, object] = {"job": None, "source": None}
     for key, value in record["extra"].items():
-        fields[key] = shown(value) if isinstance(value, bytes) else value
+        fields[key] = _plain(value)
     return fields
+
+
+def _error(record: Record) -> str:
+    """The exception of a line in one piece, "" when it has none. A traceback has many lines, and shows values."""
+    caught = record["exception"]
+    return "" if caught is None or caught.value is None else SECRETS.hide(repr(caught.value))
 
 
 def _as_json(record: Record) -> str:
     line: dict[str, object] = {
         "time": record["time"].astimezone(datetime.UTC).isoformat(timespec="milliseconds"),
         "level": record["level"].name.lower(),
-        "message": record["message"],
+        "message": SECRETS.hide(record["message"]),
     }
     line |= _fields(record)
-    if record["exception"] is not None:
-        line["error"] = repr(record["exception"].value)
+    if error := _error(record):
+        line["error"] = error
     text = json.dumps(line, default=str, ensure_ascii=False)
     return "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in text)
 
 
 def _as_text(record: Record) -> str:
     fields = _fields(record)
+    job = f"[{fields['job']}] " if fields["job"] else ""
     where = " ".join(str(fields[key]) for key in ("source", "file") if fields.get(key))
-    head = f"{record['time']:HH:mm:ss} {record['level'].name.lower():7}"
-    return printable(f"{head} {where + ': ' if where else ''}{record['message']}")
+    head = f"{record['time']:HH:mm:ss} {record['level'].name.lower():7} {job}"
+    error = _error(record)
+    tail = f": {error}" if error else ""
+    return printable(f"{head}{where + ': ' if where else ''}{SECRETS.hide(record['message'])}{tail}")

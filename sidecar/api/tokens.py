@@ -16,6 +16,7 @@ from pathlib import Path
 
 from sidecar.config import ApiSettings
 from sidecar.errors import ConfigError, LibraryUnsafe
+from sidecar.logs import SECRETS
 from sidecar.models import NS
 
 FILE_NAME = "token"
@@ -116,6 +117,7 @@ def keys_of(settings: ApiSettings, state: Path) -> Keys:
     if settings.read_token is not None and hmac.compare_digest(settings.read_token, control):
         raise ConfigError("api.read_token is the token that may control",
                           hint="choose another one, or unset it")  # fmt: skip
+    SECRETS.add(control, settings.read_token)
     return Keys(control, settings.read_token)
 
 

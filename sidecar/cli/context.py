@@ -23,7 +23,7 @@ from typer.core import TyperCommand
 
 from sidecar import logs, privileges
 from sidecar.cli.exits import Exit, code_of
-from sidecar.config import Loaded, load
+from sidecar.config import Loaded, load, secrets_of
 from sidecar.errors import ConfigError, MediaSyncError
 
 T = TypeVar("T")
@@ -129,6 +129,7 @@ def _ended(function: Callable[..., Exit | None], options: dict[str, Any], given:
     try:
         loaded = settings_of(options, _settings_among(given))
         privileges.settle(os.environ, (str(loaded.settings.library), str(loaded.settings.state)))
+        logs.SECRETS.add(*secrets_of(loaded.settings))
         logs.setup(loaded.settings.log.level, loaded.settings.log.format)
         ended = function(Context(options, loaded), **given) or Exit.DONE
         sys.stdout.flush()

@@ -1,6 +1,7 @@
 """The one settings model, and the only reader of environment and configuration files."""
 
-from sidecar.config.describe import Loaded, Setting, ShownValue, every_setting, shown_values
+from sidecar.config.addresses import place_of
+from sidecar.config.describe import Loaded, Setting, ShownValue, every_setting, secrets_of, shown_values
 from sidecar.config.host import ResolvedHost, Tls, resolve_host
 from sidecar.config.layers import parse_source_arg
 from sidecar.config.load import load
@@ -9,6 +10,7 @@ from sidecar.config.model import (
     ApiSettings,
     DockerSettings,
     LogSettings,
+    NotifySettings,
     PurgeSettings,
     ScheduleSettings,
     Settings,
@@ -45,6 +47,7 @@ __all__ = [
     "Loaded",
     "LogSettings",
     "Never",
+    "NotifySettings",
     "Percent",
     "PurgeSettings",
     "ResolvedHost",
@@ -70,10 +73,12 @@ __all__ = [
     "parse_size",
     "parse_source_arg",
     "parse_switch",
+    "place_of",
     "quoted",
     "redacted",
     "resolve_host",
     "root_path",
+    "secrets_of",
     "shown_values",
     "source_name",
     "whole",

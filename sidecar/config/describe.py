@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from sidecar.config import units
+from sidecar.config.addresses import secret_parts
 from sidecar.config.model import Settings, Shown, SourceSettings, redacted
 
 PREFIX = "MEDIA_SYNC_"
@@ -97,7 +98,16 @@ def is_secret(info: FieldInfo) -> bool:
 def _shown(loaded: Loaded, path: Key, info: FieldInfo) -> ShownValue:
     text = _text(info, _value(loaded.settings, path))
     key = ".".join(path)
-    return ShownValue(key, redacted(text) if is_secret(info) else text, loaded.origin(key))
+    shown_in_part = any(isinstance(note, Shown) for note in info.metadata)
+    hidden = is_secret(info) and not shown_in_part
+    return ShownValue(key, redacted(text) if hidden else text, loaded.origin(key))
+
+
+def secrets_of(settings: Settings) -> Iterator[str]:
+    """Every text in these settings that must not be seen in logs."""
+    for key, info in _FIELDS.items():
+        if is_secret(info) and key[0] != "sources" and (value := _value(settings, key)) is not None:
+            yield from secret_parts(str(value))
 
 
 def _value(value: Any, path: Key) -> Any:

@@ -16,12 +16,14 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from sidecar.config import timing, units
-from sidecar.config.units import DAY, MINUTE, Percent, Wrong, quoted
+from sidecar.config.addresses import place_of, web_url
+from sidecar.config.units import DAY, HOUR, MINUTE, Percent, Wrong, quoted
 from sidecar.models import NS
 from sidecar.patterns import matches
 
 KINDS = ("comfyui", "forge", "a1111", "custom")
 TYPES = ("images", "video", "audio", "companions")
+NOTICES = ("file.stored", "file.failed", "job.done", "job.failed", "purge.done", "source.slowed", "source.recovered")
 TARGETS = ("container", "service", "label")  # a source names what it stands for by exactly one of these
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 _CONTAINER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
@@ -179,6 +181,11 @@ Roots = Annotated[tuple[str, ...], BeforeValidator(_root_paths)]
 Folder = Annotated[Path, BeforeValidator(lambda value: Path(units.parse_text(str(value))))]
 Text = Annotated[str | None, BeforeValidator(units.optional(units.parse_text))]
 Secret = Annotated[str | None, BeforeValidator(units.optional(_secret))]
+WebUrl = Annotated[
+    str | None,
+    BeforeValidator(units.optional(web_url)),
+    Shown(lambda url: "" if url is None else f"{place_of(url)}/***"),
+]
 
 
 class Section(BaseModel):
@@ -196,6 +203,7 @@ class LogSettings(Section):
     format: Annotated[Literal["auto", "text", "json"], BeforeValidator(units.choice("auto", "text", "json"))] = Field(
         "auto", description="How log lines look: text, json, or auto (text on a terminal, json elsewhere)."
     )
+    summary_every: MaybePause = Field(HOUR, description="How often `serve` logs a summary; none: never.")
 
 
 class SyncSettings(Section):
@@ -305,6 +313,46 @@ class ApiSettings(Section):
     metrics_open: Switch = Field(False, description="Whether /metrics is answered without a token.")
 
 
+class NotifySettings(Section):
+    """Whom `serve` tells how things are."""
+
+    heartbeat_url: WebUrl = Field(
+        None,
+        description="Address that is asked for at the start (/start), success and failure (/fail) of each pass.",
+        json_schema_extra={"secret": True},
+    )
+    webhook_url: WebUrl = Field(
+        None,
+        description="Address that events are posted to, as JSON.",
+        json_schema_extra={"secret": True},
+    )
+    events: Annotated[
+        tuple[
+            Literal[
+                "file.stored",
+                "file.failed",
+                "job.done",
+                "job.failed",
+                "purge.done",
+                "source.slowed",
+                "source.recovered",
+            ],
+            ...,
+        ],
+        BeforeValidator(units.choices(*NOTICES)),
+    ] = Field(
+        ("file.failed", "job.done", "job.failed", "purge.done", "source.slowed", "source.recovered"),
+        description="Events that are posted; file.stored is one more, for each file.",
+    )
+    secret: Secret = Field(
+        None,
+        description="What posts are signed with (HMAC-SHA256); unset leaves them unsigned.",
+        json_schema_extra={"secret": True},
+    )
+    allow_private: Switch = Field(False, description="Whether addresses in private networks may be notified.")
+    timeout: Duration = Field(10 * NS, description="How long one notification may take.")
+
+
 class SourceSettings(Section):
     """One source that the operator named. Exactly one of container, service and label says which container it is."""
 
@@ -359,6 +407,7 @@ class Settings(BaseSettings):
     docker: DockerSettings = Field(default_factory=DockerSettings)
     schedule: ScheduleSettings = Field(default_factory=ScheduleSettings)
     api: ApiSettings = Field(default_factory=ApiSettings)
+    notify: NotifySettings = Field(default_factory=NotifySettings)
     sources: dict[str, SourceSettings] = Field(default_factory=dict)
 
     @classmethod

@@ -64,7 +64,7 @@ def test_the_bar_and_the_screen_it_leaves(cli: Program, generator: MakeGenerator
     assert set(re.findall(r"\x1b\[[^A-Za-z]*[A-Za-z]", said)) <= {"\x1b[A"}, "only what tqdm itself moves the cursor by"
     left = [line for line in screen(said) if line]
     assert [line[:16] for line in left if "synced" in line or "%" in line[:12]] == [left[0][:16], left[1][:16]]
-    assert re.match(r"\d\d:\d\d:\d\d info    a: synced: 9 stored", left[0])
+    assert re.match(r"\d\d:\d\d:\d\d info    (\[\w+\] )?a: synced: 9 stored", left[0])
     assert re.match(r"sync: 100%\|.*\| 3\.60M/3\.60M \[\d\d:\d\d<00:00, [\d.]+[kM]B/s, 9/9 files\]$", left[1])
     assert left[2].split()[:4] == ["source", "files", "unchanged", "stored"]
     assert left[3].split()[:4] == ["a", "10", "0", "9"]

@@ -6,8 +6,9 @@ import io
 import json
 import logging
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
-from urllib.parse import unquote_to_bytes
+from urllib.parse import quote, unquote_to_bytes
 
 import pytest
 from hypothesis import given
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from loguru import logger
 
 from sidecar import logs
+from sidecar.config import load, secrets_of, shown_values
 from sidecar.models import shown
 
 
@@ -59,7 +61,12 @@ def test_text_says_where() -> None:
     def do() -> None:
         logger.bind(source="comfy", file=b"a.png", job="j1").info("stored")
 
-    assert said(do, "text")[8:] == " info    comfy a.png: stored\n"
+    assert said(do, "text")[8:] == " info    [j1] comfy a.png: stored\n"
+
+
+def test_job_and_source_are_on_every_line() -> None:
+    line = json.loads(said(lambda: logger.info("serving")))
+    assert (line["job"], line["source"]) == (None, None)
 
 
 def test_people_can_read_json_lines() -> None:
@@ -111,6 +118,78 @@ def test_an_exception_is_one_line() -> None:
 
     (line,) = said(do).splitlines()
     assert json.loads(line)["error"] == "OSError(5, 'disk\\nbroke')"
+
+
+def test_text_says_what_went_wrong_in_the_same_line() -> None:
+    def do() -> None:
+        try:
+            raise OSError(5, "disk\nbroke \x1b[31m")
+        except OSError:
+            logger.exception("it broke")
+
+    (line,) = said(do, "text").splitlines()
+    assert line.endswith("it broke: OSError(5, 'disk\\nbroke \\x1b[31m')")
+
+
+@pytest.fixture
+def hidden(monkeypatch: pytest.MonkeyPatch) -> logs.Secrets:
+    known = logs.Secrets()
+    monkeypatch.setattr(logs, "SECRETS", known)
+    return known
+
+
+@pytest.mark.parametrize("form", ["json", "text"])
+def test_what_is_registered_is_hidden_wherever_it_stands(form: str, hidden: logs.Secrets) -> None:
+    token = 'tok/"en+0123456789'
+    hidden.add(token, None, "abc", "")
+
+    def do() -> None:
+        logger.info("abc: sent {}", token)
+        logger.bind(file=token.encode(), url=f"http://x/?t={quote(token, safe='')}", more=[token]).info("kept")
+        try:
+            raise ValueError(f"no: {token}")
+        except ValueError:
+            logger.exception("it broke")
+
+    lines = said(do, form)
+    assert "0123456789" not in lines
+    assert lines.count("***") == (5 if form == "json" else 3), "text shows no other fields than job, source and file"
+    assert "abc: sent" in lines, "what is too short is no secret"
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("tcp://me:hunter22@host:2376/x refused", "tcp://me:***@host:2376/x refused"),
+        ("got Authorization: Bearer abcdef.ghij-klm", "got Authorization: Bearer ***"),
+        ("{'authorization': 'Basic dXNlcjpwYXNz'}", "{'authorization': 'Basic ***'}"),
+        ("GET /ws?token=abcdef123&since=1", "GET /ws?token=***&since=1"),
+        ('{"password": "hunter22"}', '{"password": "***"}'),
+        ("MEDIA_SYNC_NOTIFY__SECRET=0123456789abcdef", "MEDIA_SYNC_NOTIFY__SECRET=***"),
+        ("the token lies in /state/token", "the token lies in /state/token"),
+        ("a password: none", "a password: none"),
+        ("unix:///var/run/docker.sock", "unix:///var/run/docker.sock"),
+    ],
+)
+def test_secrets_are_known_by_their_form(text: str, left: str, hidden: logs.Secrets) -> None:
+    assert hidden.hide(text) == left
+
+
+def test_the_settings_name_their_secrets(tmp_path: Path) -> None:
+    env = {
+        "MEDIA_SYNC_HOST": "tcp://me:hunter22@engine:2376",
+        "MEDIA_SYNC_API__TOKEN": "a-token-of-16-chars",
+        "MEDIA_SYNC_NOTIFY__SECRET": "another-one-of-them",
+        "MEDIA_SYNC_NOTIFY__HEARTBEAT_URL": "https://hc-ping.com/0123-4567-89ab",
+        "MEDIA_SYNC_NOTIFY__WEBHOOK_URL": "https://u:passw0rd@hooks.example/T000/B000?key=k123456",
+    }
+    loaded = load(env=env, cwd=tmp_path, system_file=tmp_path / "none")
+    found = set(secrets_of(loaded.settings))
+    assert found == {"hunter22", "a-token-of-16-chars", "another-one-of-them", "0123-4567-89ab", "passw0rd",
+                     "T000/B000", "key=k123456"}  # fmt: skip
+    shown_text = " ".join(line.value for line in shown_values(loaded))
+    assert not [secret for secret in found if secret in shown_text]
+    assert "https://hc-ping.com/***" in shown_text
 
 
 @pytest.mark.parametrize("form", ["json", "text"])
