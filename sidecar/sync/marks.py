@@ -32,6 +32,9 @@ are always entered, because what happens there does not show above. This proves 
 - A link's target is none of the folder's: links are not followed, so nothing depends on it.
 - Where mtimes are known to the second only (shells, archives) there is no agent that knows marks.
 
+A file rewritten in place to the same size, whose mtime was then put back, looks to every scan as it did, full or not; a
+purge hashes it, sees that it is another, and has it pulled.
+
 So no picture is missed for ever: every `sync.full_scan_every` nothing is sent along, every file is looked at and every
 row compared. A purge is planned over a scan without a basis, and hashes each original before it goes.
 """
