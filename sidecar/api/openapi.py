@@ -22,7 +22,7 @@ Every error is a problem (RFC 9457), also those of the framework. Host and Origi
 besides localhost stand in `api.allowed_hosts`.
 """
 _SAID = {
-    400: "The request is not HTTP, or cannot be read.",
+    400: "The request cannot be read.",
     401: "No token, or a wrong one.",
     403: "From a foreign host or origin, or more than the token allows.",
     404: "There is no such thing.",
@@ -93,12 +93,12 @@ def _complete(path: str, method: str, operation: dict[str, Any], *, metrics_open
     if "requestBody" in operation or "parameters" in operation:
         statuses.add(422)
     if method not in SAFE:
-        statuses |= {408, 413, 415}
+        statuses |= {400, 408, 413, 415}
     statuses |= set(operation.pop("x-problems", ()))
     if "{" in path:
         statuses.add(404)
     for status in sorted(statuses):
-        responses[str(status)] = _problem(status)
+        responses.setdefault(str(status), _problem(status))
     if path.endswith(("/content", "/thumbnail")):
         _file(operation)
 

@@ -141,6 +141,7 @@ def test_items_are_what_list_prints(stored: Stored) -> None:
     ("query", "count"),
     [("kind=video", 1), ("kind=video&kind=text", 2), ("source=GEN", 5), ("source=other", 0), ("state=purged", 0),
      ("after=2023-11-14&before=2023-11-14", 5), ("after=2023-11-15", 0), ("before=2023-11-13", 0),
+     ("after=9999-12-31", 0), ("after=0001-01-01&before=9999-12-31T23:59:59-23:59", 5),
      ("after=2023-11-14T22:13:20Z&before=2023-11-14T22:13:20Z", 5), ("after=2023-11-15T00:13:20%2B02:00", 5),
      ("name=%27%3B%20DROP%20TABLE%20files", 0)],
 )  # fmt: skip

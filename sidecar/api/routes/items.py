@@ -14,7 +14,7 @@ from sidecar.api.problems import Problem
 from sidecar.api.routes.common import TheBoard
 from sidecar.api.shapes import ItemPage, Metadata
 from sidecar.manifest import Copy, ItemFilter
-from sidecar.models import NS
+from sidecar.models import NS, clamped
 
 router = APIRouter(tags=["items"])
 
@@ -103,7 +103,7 @@ def _ns(at: date | datetime, *, end: bool = False) -> int:
     """A moment in ns since the epoch; of a date its beginning, or its end."""
     if not isinstance(at, datetime):
         day = datetime(at.year, at.month, at.day, tzinfo=UTC)
-        return (int(day.timestamp()) + (86400 if end else 0)) * NS
+        return clamped((int(day.timestamp()) + (86400 if end else 0)) * NS)
     known = at if at.tzinfo is not None else at.replace(tzinfo=UTC)
     since = known - datetime(1970, 1, 1, tzinfo=UTC)
-    return ((since.days * 86400 + since.seconds) * 1_000_000 + since.microseconds + end) * 1000
+    return clamped(((since.days * 86400 + since.seconds) * 1_000_000 + since.microseconds + end) * 1000)

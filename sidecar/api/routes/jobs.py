@@ -63,13 +63,13 @@ def _request(board: Board, asked: JobAsked) -> Request:
     action = Action(asked.action)
     if asked.preview is not None:
         if action is not Action.PURGE or asked.sources or asked.dry_run:
-            raise Problem(422, "a preview goes with a purge, and says itself which sources are meant",
+            raise Problem(409, "a preview goes with a purge, and says itself which sources are meant",
                           hint='send {"action": "purge", "preview": id}')  # fmt: skip
         if not board.settings.purge.enabled:
             raise Problem(409, "purging is switched off", hint="set purge.enabled: true and start the service again")
         return board.previews.take(asked.preview).request()
     if action is Action.PURGE and not asked.dry_run:
-        raise Problem(422, "a purge has to be looked at before it is confirmed",
+        raise Problem(409, "a purge has to be looked at before it is confirmed",
                       hint=f"POST {API}/purge/preview, then send its id as `preview`")  # fmt: skip
     require_known(board, asked.sources)
     return Request(action, Cause.API, tuple(name.lower() for name in asked.sources), dry_run=asked.dry_run)

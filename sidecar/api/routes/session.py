@@ -15,7 +15,8 @@ from sidecar.models import NS
 router = APIRouter(tags=["session"])
 
 
-@router.post("/session", response_model=SessionBegun, summary="Begin a session with a token")
+@router.post("/session", response_model=SessionBegun, summary="Begin a session with a token",
+             openapi_extra={"x-problems": [401, 429]})  # fmt: skip
 async def begin(access: TheAccess, request: Request, response: Response, asked: SessionAsked) -> Any:
     """Sets a cookie that lets the browser look. To control, `key` has to come with each request."""
     scope = access.by_token(asked.token, request.client.host if request.client else "")
