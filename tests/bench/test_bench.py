@@ -11,6 +11,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.bench.bounds import BOUNDS
 from tests.bench.contestants import CONTESTANTS, ServicePass
 from tests.rig.program import REPOSITORY
@@ -31,9 +33,10 @@ def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
     env = {**os.environ, "BENCH_PYTHON": sys.executable, "DOCKER_HOST": "unix:///nobody/is/here.sock"}
     script = str(REPOSITORY / "tests" / "bench" / "run.sh")
     return subprocess.run([script, *arguments], cwd="/", env=env, capture_output=True, text=True,
-                          stdin=subprocess.DEVNULL, timeout=280)  # fmt: skip
+                          stdin=subprocess.DEVNULL, timeout=580)  # fmt: skip
 
 
+@pytest.mark.timeout(600)
 def test_a_small_run_measures_everybody_and_judges_each_bound(tmp_path: Path) -> None:
     done = bench("--small", "--only", ",".join(MEASURED), "--json", str(tmp_path / "result.json"))
     assert done.returncode == 0, done.stdout + done.stderr
