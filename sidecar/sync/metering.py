@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 from sidecar.models import Road, Transfer
 from sidecar.sync.costs import CostBook, Costs, Sample
@@ -28,6 +30,7 @@ class Meter:
         self._book = book
         self._lock = threading.Lock()
         self._cut = False
+        self._folder = threading.Lock()
 
     @property
     def costs(self) -> Costs:
@@ -38,6 +41,18 @@ class Meter:
         """What was planned since was planned with what was learned."""
         with self._lock:
             self._cut = False
+
+    @contextmanager
+    def turn(self, transfer: Transfer) -> Iterator[bool]:
+        """Wait until a planned read may be made, and answer whether it still should be.
+
+        The container's lock lets one archive be read at a time anyway; who waits here knows how the last one ended.
+        """
+        if transfer.road is not Road.FOLDER or math.isinf(self.max_freeze):
+            yield True
+            return
+        with self._folder:
+            yield self.admits(transfer)
 
     def admits(self, transfer: Transfer) -> bool:
         """Whether a planned read should still be made, after what was learned since."""

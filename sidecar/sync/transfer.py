@@ -117,19 +117,22 @@ class Mover:
                 if not todo or moved.lost is not None:
                     return
                 transfer = todo.pop()
-                if not self._meter.admits(transfer):
-                    continue
-                moved.begun.append(transfer)
-            try:
-                self._one(transfer, group, moved)
-            except (StreamBroken, AgentFailed, EngineRefused) as error:  # another road may do
-                with self._lock:
-                    for f in transfer.files:
-                        if f.path not in moved.delivered:
-                            moved.broken[f.path] = str(error)
-            except (SourceGone, EngineUnreachable) as error:
-                with self._lock:
-                    moved.lost = error
+            with self._meter.turn(transfer) as admitted:
+                if admitted and moved.lost is None:
+                    self._attempt(transfer, group, moved)
+
+    def _attempt(self, transfer: Transfer, group: Group, moved: Moved) -> None:
+        moved.begun.append(transfer)
+        try:
+            self._one(transfer, group, moved)
+        except (StreamBroken, AgentFailed, EngineRefused) as error:  # another road may do
+            with self._lock:
+                for f in transfer.files:
+                    if f.path not in moved.delivered:
+                        moved.broken[f.path] = str(error)
+        except (SourceGone, EngineUnreachable) as error:
+            with self._lock:
+                moved.lost = error
 
     def _one(self, transfer: Transfer, group: Group, moved: Moved) -> None:
         wanted = {f.path: f for f in transfer.files}
