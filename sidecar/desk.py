@@ -57,6 +57,7 @@ class JobDesk:
         self._jobs: dict[str, _Job] = {}  # those that did not end, oldest first
         self._views: dict[str, JobView] = {}  # all that are in memory, oldest first
         self._group = asyncio.TaskGroup()
+        self._closed = False
 
     async def __aenter__(self) -> JobDesk:
         for row in reversed(await asyncio.to_thread(self._tools.manifest.jobs, KEPT)):
@@ -67,18 +68,25 @@ class JobDesk:
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None,
                         trace: TracebackType | None) -> None:  # fmt: skip
-        for job in self._jobs.values():
-            if job.task is not None:
-                job.task.cancel()
+        self.close()
         try:
             await self._group.__aexit__(kind, error, trace)
         except BaseExceptionGroup as several:
             raise first_of(several) from None
 
+    def close(self) -> None:
+        """Stop all jobs and take no more; leaving the context waits for them. Idempotent."""
+        self._closed = True
+        for job in self._jobs.values():
+            if job.task is not None:
+                job.task.cancel()
+
     # -- asking -----------------------------------------------------------------------------------------------------
 
     def submit(self, request: Request) -> JobView:
         """Take a job, or join the equal one that waits. Raises TooManyJobs."""
+        if self._closed:
+            raise TooManyJobs("the service is ending", hint="ask again when it is back")
         waiting = [job for job in self._jobs.values() if job.view.state is JobState.QUEUED]
         for job in waiting:
             if not job.cancelled and job.view.request.equals(request):

@@ -14,6 +14,7 @@ from sidecar.jobs import Action
 from sidecar.logs import size
 from sidecar.models import LeftOut
 from sidecar.sync.report import SyncReport
+from sidecar.verify import VerifyReport
 
 LISTED = 100  # files of each list that a job's record keeps
 
@@ -29,11 +30,12 @@ class JobReport:
     warnings: tuple[str, ...] = ()
     dry_run: bool = False
     busy: list[str] = field(default_factory=list)
+    verify: list[VerifyReport] = field(default_factory=list)
 
     @property
     def ok(self) -> bool:
         """Whether everything that was asked for is done."""
-        return all(r.ok for r in self.sync) and all(r.ok for r in self.purge)
+        return all(r.ok for r in self.sync) and all(r.ok for r in self.purge) and all(r.ok for r in self.verify)
 
     def errors(self) -> list[tuple[str, MediaSyncError]]:
         """Sources that could not be worked on as a whole, and why."""
@@ -59,6 +61,8 @@ class JobReport:
             return head | {"sources": sync}
         if self.action == Action.PURGE:
             return head | {"sources": purge}
+        if self.action == Action.VERIFY:
+            return head | {"sources": [r.as_json() for r in self.verify]}
         return head | {"sync": sync, "purge": purge}
 
     def summary(self, problem: str) -> dict[str, Any]:
@@ -66,7 +70,9 @@ class JobReport:
         return {
             "problem": problem,
             "stored": sum(r.stored for r in self.sync),
-            "failed": sum(len(r.failed) for r in self.sync) + sum(r.failed for r in self.purge),
+            "failed": sum(len(r.failed) for r in self.sync)
+            + sum(r.failed for r in self.purge)
+            + sum(r.missing + r.damaged for r in self.verify),
             "purged": sum(r.purged for r in self.purge),
             "bytes_stored": sum(r.bytes_stored for r in self.sync),
             "bytes_freed": sum(r.bytes_freed for r in self.purge),
@@ -142,6 +148,16 @@ def log_sync(report: SyncReport) -> None:
         level, "synced: {} stored, {} unchanged, {} not settled yet, {} failed, {} in {:.1f} s",
         report.stored, report.unchanged, len(report.unsettled), len(report.failed), size(report.bytes_stored),
         report.seconds)  # fmt: skip
+
+
+def log_verify(report: VerifyReport) -> None:
+    """One line for a source's copies, one for each that is not what it should be."""
+    for path, reason in report.problems[:100]:
+        logger.bind(file=path).error("the copy is {}", reason)
+    level = "INFO" if report.ok else "ERROR"
+    logger.bind(bytes=report.size).log(
+        level, "verified: {} copies, {}, {} missing, {} damaged in {:.1f} s", report.checked, size(report.size),
+        report.missing, report.damaged, report.seconds)  # fmt: skip
 
 
 def log_purge(report: PurgeReport, *, dry_run: bool) -> None:

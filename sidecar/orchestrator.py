@@ -15,7 +15,7 @@ from sidecar.cleanup.clock import ClockWatch
 from sidecar.cleanup.engine import CleanupEngine
 from sidecar.config import near
 from sidecar.errors import ConfigError, MediaSyncError, UnknownSource
-from sidecar.jobreport import JobReport, log_left_out, not_pulled, not_purged
+from sidecar.jobreport import JobReport, log_left_out, log_verify, not_pulled, not_purged
 from sidecar.jobs import ASKED, Action, Cause, JobState, Request
 from sidecar.jobwork import Job, Tools
 from sidecar.models import LeftOut, Source
@@ -23,6 +23,7 @@ from sidecar.progress import ProgressManager
 from sidecar.retrying import attempts
 from sidecar.source_purge import SourcePurge, purge_rules
 from sidecar.source_sync import SourceSync
+from sidecar.verify import VerifyEngine
 from sidecar.waiting import finished
 
 AT_ONCE = 8  # sources of one job that are worked on at the same time; reads are bounded for the whole process
@@ -44,6 +45,11 @@ class SyncOrchestrator:
         """Purge the named sources, or all."""
         return await self.perform(Request(Action.PURGE, cause, tuple(names), dry_run, allow_empty), progress)
 
+    async def verify(self, names: Sequence[str], progress: ProgressManager, *, dry_run: bool = False,
+                     cause: Cause = Cause.COMMAND) -> JobReport:  # fmt: skip
+        """Re-read the copies of the named sources, or all. In a dry run nothing is forgotten."""
+        return await self.perform(Request(Action.VERIFY, cause, tuple(names), dry_run), progress)
+
     async def run(self, names: Sequence[str], progress: ProgressManager, *, dry_run: bool = False,
                   allow_empty: bool = False, cause: Cause = Cause.COMMAND) -> JobReport:  # fmt: skip
         """Sync, then purge where that is enabled and possible. In a dry run the purge knows of nothing new."""
@@ -58,6 +64,10 @@ class SyncOrchestrator:
         """
         report = JobReport(job or new_id(), request.action, dry_run=request.dry_run)
         async with self._recorded(report, request):
+            if request.action is Action.VERIFY:
+                on_looked()
+                await self._verify(report, request, progress)
+                return report
             work = Job(request, report, progress, frozenset(name.lower() for name in request.sources), on_looked)
             sources = await self._choose(work)
             on_looked()
@@ -139,6 +149,13 @@ class SyncOrchestrator:
                 for source in sorted(willing, key=lambda s: s.name):  # in one order, so that no two wait for each other
                     await turns.enter_async_context(self._turn(job, source, Action.PURGE))
                 await purges.purge_together(sorted(willing, key=lambda s: s.name))
+
+    async def _verify(self, report: JobReport, request: Request, progress: ProgressManager) -> None:
+        engine = VerifyEngine(self._tools.library, self._tools.manifest, self._tools.clock_ns)
+        report.verify = await engine.run(request.sources, request.without, progress, dry_run=request.dry_run)
+        for one in report.verify:
+            with logger.contextualize(source=one.name):
+                log_verify(one)
 
     async def _side_by_side(self, job: Job, sources: Sequence[Source], work: Callable[[Source], Awaitable[None]],
                             action: Action) -> None:  # fmt: skip

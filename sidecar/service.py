@@ -1,59 +1,56 @@
-"""Puts the parts together: what a command works with, and the loop of `serve`."""
+"""Puts the parts of `serve` together. Every loop has an owner here, and one that dies ends `serve` loudly."""
 
 from __future__ import annotations
 
 import asyncio
-import json
+import random
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
-from pathlib import Path
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from loguru import logger
 
-from sidecar.config import Loaded, format_duration
+from sidecar.config import Loaded, Settings
 from sidecar.desk import JobDesk
-from sidecar.errors import ManifestDamaged, MediaSyncError
-from sidecar.jobs import Action, Cause, JobState, Request
-from sidecar.locks import LOCK, is_locked
-from sidecar.manifest import Manifest
-from sidecar.models import NS
+from sidecar.events import Event, JobChanged
+from sidecar.health import Heart, own_health
+from sidecar.jobs import PASSING, Action, Cause, JobState, Request
+from sidecar.orchestrator import first_of
 from sidecar.progress import View
+from sidecar.schedule import Timed, Timetable, timed_jobs, zone_of
+from sidecar.triggers import EngineTriggers, ask, by_schedule
 from sidecar.workspace import Workspace, open_workspace
 
-DEFAULT_EVERY_NS = 60 * NS
-BEAT = 15.0  # seconds between signs of life while a pass is under way
-GRACE_NS = 2 * 60 * NS  # several beats: a busy disk may hold one up
+_NAMES = {Action.RUN: "a pass", Action.SYNC: "a sync", Action.PURGE: "a purge", Action.VERIFY: "a check of all copies"}
 
 
 async def serve(
     loaded: Loaded, env: Mapping[str, str], view: Callable[[], View], next_pass: Callable[[], None]
 ) -> None:
-    """Pass after pass until cancelled. What may mend by itself, or by an operator's hand, is logged and tried again.
+    """Work until cancelled. What may mend by itself, or by an operator's hand, is logged and tried again.
 
-    `view` makes the view of one pass, `next_pass` is told that one begins. Raises Locked and LibraryUnsafe at the
-    start, ManifestDamaged at any time: a manifest that lies must not go on deciding.
+    `view` makes the view of one job, `next_pass` is told that a pass begins. Raises Locked, ConfigError and
+    LibraryUnsafe at the start, ManifestDamaged at any time: a manifest that lies must not go on deciding.
     """
-    every = loaded.settings.schedule.every
-    every_ns = DEFAULT_EVERY_NS if every is None else every
-    async with open_workspace(loaded, env) as work:
-        purging = "and purging what is proven and old" if work.settings.purge.enabled else "not purging"
-        logger.info(
-            "serving: a pass every {}, {}, library {}", format_duration(every_ns), purging, work.settings.library
-        )
-        sign, well = sign_of_life(work.manifest, every_ns), True
-        async with JobDesk(work.orchestrator, work.tools, view) as desk, _http(work, desk):
-            cause = Cause.START
-            while True:
-                begun = time.monotonic()
-                next_pass()
-                async with signs_of_life(sign):
-                    done = await desk.wait(desk.submit(Request(Action.RUN, cause)).id)
-                if done.state is JobState.DONE and not well:
-                    logger.info("all is well again")
-                well = done.state is JobState.DONE
-                cause = Cause.SCHEDULE
-                await asyncio.sleep(max(0.0, every_ns / NS - (time.monotonic() - begun)))
+    async with AsyncExitStack() as stack:
+        work = await stack.enter_async_context(open_workspace(loaded, env))
+        settings = work.settings
+        jobs = timed_jobs(settings)
+        table = Timetable(jobs, zone_of(settings.schedule.timezone, env), settings.schedule.jitter, random.random,
+                          time.time_ns())  # fmt: skip
+        _announce(settings, jobs)
+        stack.callback(work.tools.bus.subscribe(Passes(next_pass)))
+        desk = await stack.enter_async_context(JobDesk(work.orchestrator, work.tools, view))
+        group = await stack.enter_async_context(owned())
+        await stack.enter_async_context(_http(work, desk))
+        stack.callback(desk.close)  # before anything else ends: cutting transfers off takes the longest
+        heart = await asyncio.to_thread(Heart, work.manifest, desk, table.next_ns)
+        group.create_task(heart.beat(), name="signs of life")
+        await _listen(settings, work, desk, group)
+        if settings.schedule.on_start:
+            ask(desk, Request(_first_action(jobs), Cause.START))
+        group.create_task(by_schedule(desk, table), name="schedules")
+        await asyncio.Event().wait()
 
 
 @asynccontextmanager
@@ -64,77 +61,58 @@ async def _http(work: Workspace, desk: JobDesk) -> AsyncIterator[None]:
     from sidecar.api.opening import answering  # heavy, and only this needs it
 
     async def well() -> tuple[bool, str]:
-        return await asyncio.to_thread(health, work.settings.state, time.time_ns())
+        return await asyncio.to_thread(own_health, work.manifest, time.time_ns())
 
     async with answering(work.tools, desk, work.providers, well):
         yield
 
 
-# -- health ---------------------------------------------------------------------------------------------------------
+async def _listen(settings: Settings, work: Workspace, desk: JobDesk, group: asyncio.TaskGroup) -> None:
+    """Hear what engines tell, before the first pass where that is possible: nothing then falls between the two."""
+    if not settings.schedule.events:
+        return
+    triggers = EngineTriggers(desk, work.tools.catalog)
+    group.create_task(triggers.run(work.providers), name="engine events")
+    await triggers.hears()
 
 
-def sign_of_life(manifest: Manifest, every_ns: int) -> Callable[[], None]:
-    """What leaves the sign of life that `healthcheck` looks for. Jobs up to the newest one now are none of serve's."""
-    newest = next((job.number for job in manifest.jobs(1)), 0)
+def _first_action(jobs: list[Timed]) -> Action:
+    """A purge that has times of its own does not come at the start."""
+    return Action.SYNC if any(job.request.action in (Action.SYNC, Action.PURGE) for job in jobs) else Action.RUN
 
-    def leave() -> None:
-        beat = {"every_ns": every_ns, "after_job": newest, "beat_ns": time.time_ns()}
-        manifest.set_note("serve", json.dumps(beat))
 
-    return leave
+def _announce(settings: Settings, jobs: list[Timed]) -> None:
+    purging = "and purging what is proven and old" if settings.purge.enabled else "not purging"
+    when = [f"{_NAMES[job.request.action]} {job.timing}" for job in jobs if not job.request.sources]
+    logger.info("serving: {}, {}, library {}", ", ".join(when).replace("@", "") or "no schedule", purging,
+                settings.library)  # fmt: skip
 
 
 @asynccontextmanager
-async def signs_of_life(leave: Callable[[], None], seconds: float = BEAT) -> AsyncIterator[None]:
-    """A sign before, every so many seconds while the body runs, and after it. Raises ManifestDamaged."""
-
-    async def one() -> None:
-        try:
-            await asyncio.to_thread(leave)
-        except ManifestDamaged:
-            raise
-        except MediaSyncError as error:  # a full disk: the pass meets it, too, and it may mend
-            logger.error("no sign of life: {}", error.line())
-
-    async def beat() -> None:
-        with suppress(ManifestDamaged):  # raised again by the sign after the body
-            while True:
-                await asyncio.sleep(seconds)
-                await one()
-
-    await one()
-    beating = asyncio.create_task(beat(), name="signs of life")
+async def owned() -> AsyncIterator[asyncio.TaskGroup]:
+    """A task group that is cancelled when the body ends, and raises the first error of its tasks as it is."""
     try:
-        yield
-    finally:
-        beating.cancel()
-        await asyncio.wait([beating])
-    await one()
+        async with asyncio.TaskGroup() as group:
+            yield group
+    except BaseExceptionGroup as several:
+        raise first_of(several) from None
 
 
-def health(state: Path, now_ns: int) -> tuple[bool, str]:
-    """Whether `serve` is alive and its last finished pass succeeded, and the sentence that says so."""
-    manifest = Manifest.open_existing(state)
-    if manifest is None:
-        return False, f"no manifest in {state}: nothing has run yet"
-    try:
-        note, jobs = manifest.note("serve"), manifest.jobs(20)
-    finally:
-        manifest.close()
-    if note is None:
-        return False, "serve has not started yet"
-    beat = json.loads(note)
-    if not is_locked(state / LOCK):
-        return False, "serve is not running"
-    silence = abs(now_ns - beat["beat_ns"])  # either way: a clock that went back must not hide a serve that hangs
-    if silence > 3 * beat["every_ns"] + GRACE_NS:
-        return False, f"serve gave no sign of life for {silence // NS} s"
-    done = next((job for job in jobs if job.ended_ns is not None and job.number > beat.get("after_job", 0)), None)
-    if done is None:
-        return True, "serve is at its first pass"
-    if done.ok:
-        return True, f"the last pass ended well {(now_ns - (done.ended_ns or 0)) // NS} s ago"
-    report = json.loads(done.report or "{}")
-    reasons = [report.get("problem"), *report.get("errors", []), *report.get("refused", [])]
-    why = "; ".join(str(r) for r in reasons if r) or f"{report.get('failed', 0)} files failed"
-    return False, f"the last pass failed: {why}"
+class Passes:
+    """Hears how passes go: tells that one begins, and says when all is well again."""
+
+    def __init__(self, begins: Callable[[], None]) -> None:
+        self._begins = begins
+        self._well = True
+
+    def __call__(self, event: Event) -> None:
+        """A listener of the bus."""
+        if not isinstance(event, JobChanged) or event.view.request.cause not in PASSING:
+            return
+        if event.view.state is JobState.RUNNING:
+            self._begins()
+        elif event.view.state.ended:
+            well = event.view.state is JobState.DONE
+            if well and not self._well:
+                logger.info("all is well again")
+            self._well = well

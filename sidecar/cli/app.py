@@ -174,6 +174,14 @@ def run(
     )
 
 
+@command(app, "verify")
+def verify(context: Context, names: Names = None, dry_run: DryRun = False) -> Exit:
+    """Re-read the copies in the library; what is damaged is pulled again if its original is there."""
+    return _job(
+        context, "verify", tables.verify_text, lambda o, p: o.verify(names or [], p, dry_run=dry_run), looking=dry_run
+    )
+
+
 @command(app, "serve")
 def serve(context: Context, schedule__every: Every = None) -> Exit:
     """Sync and purge again and again, until told to stop. There is no result: --json is --log-format json."""
@@ -299,7 +307,7 @@ def _known(names: list[str], known: list[str]) -> list[str]:
 @command(app, "healthcheck")
 def healthcheck(context: Context) -> Exit:
     """Whether serve is alive and its last pass succeeded."""
-    from sidecar.service import health
+    from sidecar.health import health
 
     ok, sentence = health(context.loaded.settings.state, time.time_ns())
     context.show({"ok": ok, "detail": sentence}, lambda: sentence)

@@ -16,7 +16,7 @@ from sidecar.manifest import JobRow, SourceTotals
 from sidecar.models import NS, Problem, shown
 from sidecar.sync.report import SyncReport
 
-__all__ = ["job_result", "purge_text", "size", "status_text", "sync_text", "table", "when"]
+__all__ = ["job_result", "purge_text", "size", "status_text", "sync_text", "table", "verify_text", "when"]
 
 LISTED = 20  # problems shown in text; --json has them all
 REASON = 80  # columns
@@ -170,6 +170,18 @@ def _kept(r: PurgeReport, *, dry_run: bool) -> list[str]:
         if len(going) > LISTED:
             lines.append(f"{r.name}: would delete {len(going) - LISTED} more, see --json")
     return [printable(line) for line in lines]
+
+
+def verify_text(report: JobReport) -> str:
+    """What a check of the copies found, a line per source, then what is wrong."""
+    if not report.verify:
+        return "nothing is stored yet"
+    head = ("source", "copies", "size", "missing", "damaged", "to be pulled again", "seconds")
+    rows = [
+        (r.name, r.checked, size(r.size), r.missing, r.damaged, r.forgotten, f"{r.seconds:.1f}") for r in report.verify
+    ]
+    wrong = [f"{r.name}: {shown(path)}: {reason}" for r in report.verify for path, reason in r.problems[:LISTED]]
+    return "\n".join([table(head, rows), *map(printable, wrong)])
 
 
 def status_text(totals: Sequence[SourceTotals], jobs: Sequence[JobRow], *, busy: bool) -> str:

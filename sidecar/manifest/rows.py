@@ -168,3 +168,14 @@ class CostRow:
     per_file: float
     seen: int
     learned_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A file and its copy as they were recorded. `stored`: the original was still there at the last look."""
+
+    file_id: int
+    library_path: bytes
+    hash: bytes
+    size: int
+    stored: bool

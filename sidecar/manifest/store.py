@@ -13,7 +13,7 @@ from typing import Any
 from sidecar.manifest.costs import CostTable
 from sidecar.manifest.marks import MarkTable
 from sidecar.manifest.opening import open_to_look, open_to_write, translated
-from sidecar.manifest.rows import Item, JobRow, Known, NewFile, OpenPurge, SourceKey, SourceTotals, Waiting
+from sidecar.manifest.rows import Item, JobRow, Known, NewFile, OpenPurge, Recorded, SourceKey, SourceTotals, Waiting
 from sidecar.manifest.schema import folder_of, migrate
 from sidecar.manifest.search import ItemFilter, read_items, read_totals
 from sidecar.models import FileStat, PurgeOutcome, Source
@@ -277,6 +277,16 @@ class Manifest:
         with self._transaction() as db:
             db.executemany("UPDATE files SET state = 'replaced', ended_ns = ? WHERE id = ? AND state = 'stored'",
                            ((now_ns, file_id) for file_id in file_ids))  # fmt: skip
+
+    def recorded(self, source: str, before: int | None, limit: int) -> list[Recorded]:
+        """Files of a source with their copies, newest first, those with IDs below `before`."""
+        rows = self._read(
+            "SELECT id, library_path, hash, size, state = 'stored' FROM files "
+            "WHERE source_id = (SELECT id FROM sources WHERE name = ?1) AND (?2 IS NULL OR id < ?2) "
+            "ORDER BY id DESC LIMIT ?3",
+            (source, before, limit),
+        )
+        return [Recorded(r[0], r[1], r[2], r[3], bool(r[4])) for r in rows]
 
     def open_purges(self, key: SourceKey, root: bytes) -> list[OpenPurge]:
         """Intents without an outcome, also of earlier generations, which may have left files on a volume."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Protocol
 
 from sidecar.models import (
@@ -136,6 +137,32 @@ class Discovery:
     warnings: tuple[str, ...]
 
 
+class Change(StrEnum):
+    """What may happen to a source's container."""
+
+    STARTED = "started"
+    STOPPED = "stopped"
+    REMOVED = "removed"
+    RENAMED = "renamed"
+
+
+@dataclass(frozen=True, slots=True)
+class Happened:
+    """One change. `token` is the generation it happened to; `at_ns` by the clock of whoever told."""
+
+    change: Change
+    token: str
+    name: str
+    at_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Until now nobody listened: anything may have happened. `reason` is why, in a line; "" for the beginning."""
+
+    reason: str
+
+
 class SourceProvider(Protocol):
     """Finds the sources of one kind of transport, and the way to each."""
 
@@ -151,6 +178,16 @@ class SourceProvider(Protocol):
 
     def examine(self) -> AsyncIterator[Check]:
         """What `doctor` says of the host. Raises EngineUnreachable, EngineRefused."""
+
+    @property
+    def tells(self) -> bool:
+        """Whether `happenings` ever tells anything."""
+
+    def happenings(self) -> AsyncIterator[Happened | Gap]:
+        """What happens to containers, from now on and for ever; also those that are no sources.
+
+        Outlives its engine: what was lost meanwhile is a Gap. Tells one, too, when it is first heard. Raises nothing.
+        """
 
     async def adapter(self, source: Source) -> TransportAdapter:
         """The way to one source of the last discovery. The caller closes it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import signal
 import struct
 import subprocess
 import time
@@ -18,6 +19,7 @@ from generators import media
 
 from tests.rig.program import Program, Result
 
+TWO_SECONDS = 2.0  # promised between SIGTERM and the end
 ALONE = {"MEDIA_SYNC_DOCKER__LABELS": "false"}  # other labelled containers on this engine are none of our business
 
 
@@ -91,3 +93,13 @@ def eventually(check: Callable[[], Any], what: str, seconds: float = 60) -> None
     while not check():
         assert time.monotonic() < end, f"waited {seconds:.0f} s for: {what}"
         time.sleep(0.1)
+
+
+def stop(process: subprocess.Popen[str]) -> tuple[int, str]:
+    """SIGTERM; the code and everything that was said on stderr. More than two seconds fail."""
+    process.send_signal(signal.SIGTERM)
+    asked = time.monotonic()
+    code = process.wait(timeout=30)
+    took = time.monotonic() - asked
+    assert took < TWO_SECONDS, f"SIGTERM took {took:.2f} s"
+    return code, process.stderr.read() if process.stderr is not None else ""

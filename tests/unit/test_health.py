@@ -1,88 +1,87 @@
-"""`healthcheck` looks at a sign of life and at the last pass that ended; no long pass and no clock deceives it."""
+"""`healthcheck` looks at a sign of life and at passes alone; no small success, long pass or clock deceives it."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from sidecar.errors import ManifestDamaged
-from sidecar.locks import LOCK, take_lock
-from sidecar.manifest import Manifest
+from sidecar.health import BEAT, HANGS_NS, LATE_NS, SILENT_NS, Sign, judged, usual_ns
+from sidecar.jobs import PASSING
+from sidecar.manifest import JobRow, Manifest
 from sidecar.models import NS
-from sidecar.service import health, sign_of_life, signs_of_life
 
+NOW = 1_700_000_000 * NS
 MINUTE = 60 * NS
 
 
+def row(number: int, *, ok: bool | None = True, action: str = "run", took: int = NS, problem: str = "") -> JobRow:
+    """A pass that ended a second ago; `ok` None is one under way."""
+    ended = None if ok is None else NOW - NS
+    return JobRow(
+        f"j{number}", action, "schedule", NOW - NS - took, ended, ok, json.dumps({"problem": problem}), number
+    )
+
+
+SIGN = Sign(NOW - NS, after_job=10, due_ns=NOW + MINUTE)
+
+
+def test_before_the_first_pass_ended_all_is_well() -> None:
+    assert judged(SIGN, [], NOW) == (True, "serve is at its first pass")
+    assert judged(SIGN, [row(9, ok=False)], NOW) == (True, "serve is at its first pass"), "that was an earlier serve"
+
+
+def test_the_last_pass_of_each_kind_counts() -> None:
+    assert judged(SIGN, [row(12), row(11, ok=False)], NOW)[0]
+    bad = row(12, ok=False, problem="engine gone")
+    assert judged(SIGN, [bad, row(11)], NOW) == (False, "the last pass failed: engine gone")
+    purge = row(11, ok=False, action="purge", problem="library moved")
+    assert judged(SIGN, [row(13, action="sync"), row(12, action="sync"), purge], NOW) == (
+        False, "the last purge failed: library moved")  # fmt: skip
+
+
+def test_a_serve_that_hangs_is_noticed_whatever_the_clock_does() -> None:
+    for later in (NOW + SILENT_NS, NOW - SILENT_NS - 2 * NS):
+        ok, why = judged(SIGN, [row(11)], later)
+        assert (ok, "no sign of life" in why) == (False, True)
+    assert SILENT_NS > 4 * BEAT * NS
+
+
+def test_a_pass_that_hangs_is_noticed_and_a_long_one_that_moves_is_not() -> None:
+    still = replace(SIGN, still_ns=NOW - HANGS_NS - NS)
+    assert judged(still, [row(11)], NOW)[1].startswith("a pass hangs: nothing moved for 601 s")
+    assert judged(replace(SIGN, still_ns=NOW - HANGS_NS), [row(11)], NOW)[0]
+    slow = row(11, took=HANGS_NS)
+    assert judged(still, [slow], NOW)[0], "such passes take that long here"
+    assert usual_ns([slow, row(12), row(13)]) == NS
+
+
+def test_a_schedule_that_does_not_fire_is_noticed() -> None:
+    assert judged(replace(SIGN, due_ns=NOW - LATE_NS), [row(11)], NOW)[0]
+    ok, why = judged(replace(SIGN, due_ns=NOW - LATE_NS - NS), [row(11)], NOW)
+    assert (ok, why) == (False, "a pass was due 121 s ago and did not begin")
+    assert judged(replace(SIGN, due_ns=None), [row(11)], NOW)[0], "nothing is due, ever"
+
+
 @pytest.fixture
-def serving(tmp_path: Path) -> Iterator[Manifest]:
-    """The state folder of a `serve` that is running, with a job of an earlier one."""
+def manifest(tmp_path: Path) -> Iterator[Manifest]:
     made = Manifest.open(tmp_path)
-    release = take_lock(tmp_path / LOCK, "state")
-    ended(made, "before", time.time_ns(), ok=False)
     yield made
-    release()
     made.close()
 
 
-def ended(manifest: Manifest, job: str, at_ns: int, *, ok: bool) -> None:
-    """One whole pass."""
-    manifest.start_job(job, "run", "schedule", at_ns)
-    manifest.end_job(job, ok, json.dumps({"problem": "" if ok else "engine gone"}), at_ns)
+async def test_only_passes_are_judged(manifest: Manifest) -> None:
+    def ended(job: str, cause: str, *, ok: bool) -> None:
+        manifest.start_job(job, "sync", cause, NOW)
+        manifest.end_job(job, ok, "{}", NOW)
 
-
-def beats(manifest: Manifest) -> int:
-    """When the last sign was left."""
-    return int(json.loads(manifest.note("serve") or "{}")["beat_ns"])
-
-
-async def test_a_long_pass_leaves_signs_while_it_lives(serving: Manifest, tmp_path: Path) -> None:
-    async with signs_of_life(sign_of_life(serving, MINUTE), 0.02):
-        first = beats(serving)
-        await asyncio.sleep(0.5)
-        assert beats(serving) > first
-        assert health(tmp_path, time.time_ns()) == (True, "serve is at its first pass")
-    last = beats(serving)
-    await asyncio.sleep(0.1)
-    assert beats(serving) == last, "nobody beats between passes"
-
-
-async def test_a_serve_that_hangs_is_noticed_whatever_the_clock_does(serving: Manifest, tmp_path: Path) -> None:
-    async with signs_of_life(sign_of_life(serving, MINUTE)):
-        now = time.time_ns()
-        assert health(tmp_path, now + 4 * MINUTE)[0]
-        for later in (now + 6 * MINUTE, now - 6 * MINUTE):
-            ok, why = health(tmp_path, later)
-            assert (ok, "no sign of life" in why) == (False, True)
-
-
-async def test_a_failure_after_the_clock_went_back_is_seen(serving: Manifest, tmp_path: Path) -> None:
-    async with signs_of_life(sign_of_life(serving, MINUTE)):
-        ended(serving, "good", time.time_ns(), ok=True)
-        assert health(tmp_path, time.time_ns())[0]
-        ended(serving, "bad", time.time_ns() - 300 * MINUTE, ok=False)
-        assert health(tmp_path, time.time_ns()) == (False, "the last pass failed: engine gone")
-
-
-async def test_a_pass_that_fails_stops_the_signs_and_keeps_its_error(serving: Manifest) -> None:
-    leave = sign_of_life(serving, MINUTE)
-    with pytest.raises(KeyError):
-        async with signs_of_life(leave, 0.02):
-            raise KeyError
-    last = beats(serving)
-    await asyncio.sleep(0.1)
-    assert beats(serving) == last
-
-
-async def test_a_damaged_manifest_ends_it(serving: Manifest) -> None:
-    signs = signs_of_life(sign_of_life(serving, MINUTE), 0.02)
-    await signs.__aenter__()
-    serving._db.execute("DROP TABLE meta")
-    await asyncio.sleep(0.1)
-    with pytest.raises(ManifestDamaged):
-        await signs.__aexit__(None, None, None)
+    await asyncio.to_thread(ended, "pass", "schedule", ok=False)
+    for number, cause in enumerate(("event", "watch", "api", "command")):
+        await asyncio.to_thread(ended, f"other{number}", cause, ok=True)
+    rows = manifest.jobs(causes=sorted(PASSING))
+    assert [job.id for job in rows] == ["pass"]
+    assert not judged(Sign(NOW, 0), rows, NOW)[0], "a small success does not turn red into green"

@@ -16,7 +16,7 @@ import json
 import os
 import ssl
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -146,6 +146,24 @@ class Engine:
         if not date:
             return time.time_ns()
         return int(email.utils.parsedate_to_datetime(date).timestamp()) * NS
+
+    @asynccontextmanager
+    async def events(self, kinds: Sequence[str], since_ns: int | None) -> AsyncIterator[aiohttp.StreamReader]:
+        """The engine's events of containers, one JSON object a line, those since `since_ns` (its clock) first.
+
+        Silence is no error here. Raises EngineUnreachable; EngineRefused and SourceGone where a proxy says no.
+        """
+        asked = {"filters": json.dumps({"type": ["container"], "event": list(kinds)})}
+        if since_ns is not None:
+            asked["since"] = f"{since_ns // NS}.{since_ns % NS:09d}"
+        url = URL(f"{self.control.docker_host}/{self.control.api_version}/events").with_query(asked)
+        patience = aiohttp.ClientTimeout(total=None, sock_connect=self.timeout, sock_read=None)
+        with translated(self.host.url):
+            async with asyncio.timeout(self.timeout) as opening, self._session.get(url, timeout=patience) as answer:
+                opening.reschedule(None)
+                if answer.status >= 400:
+                    raise refusal(self.host.url, answer.status, await answer.text(errors="replace"))
+                yield answer.content
 
     @asynccontextmanager
     async def exec(self, container: str, argv: list[str], user: str) -> AsyncIterator[aiodocker.stream.Stream]:

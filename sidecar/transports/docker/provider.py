@@ -12,10 +12,11 @@ from typing import Any
 from sidecar.config import ResolvedHost, Settings
 from sidecar.errors import EngineRefused
 from sidecar.models import NS, Check, Source, Verdict
-from sidecar.transports.base import Discovery
+from sidecar.transports.base import Discovery, Gap, Happened
 from sidecar.transports.docker.adapter import DockerAdapter
 from sidecar.transports.docker.client import Engine, PathInfo
 from sidecar.transports.docker.discovery import discover
+from sidecar.transports.docker.events import Feed
 from sidecar.transports.docker.inspected import own_container_id
 
 RACES = "CVE-2018-15664, CVE-2026-41568, CVE-2026-42306"
@@ -84,6 +85,15 @@ class DockerProvider:
         found = await engine.control.containers.list(all=True)
         mode = "reading only (docker.pull_only): no agent, no purge" if self._settings.docker.pull_only else "exec"
         yield Check("permissions", Verdict.OK, f"may list {len(found)} containers; uses {mode}")
+
+    @property
+    def tells(self) -> bool:
+        """An engine does."""
+        return True
+
+    def happenings(self) -> AsyncIterator[Happened | Gap]:
+        """What the engine tells of its containers."""
+        return Feed(self.engine).run()
 
     async def adapter(self, source: Source) -> DockerAdapter:
         """The way to one source that `discover` found."""

@@ -1,0 +1,104 @@
+"""What the engine tells of containers as it happens: started, died, removed, renamed.
+
+Exec and archive reads, also our own, make events, too (`exec_create: …`, `archive-path`): the engine is asked for four
+kinds alone, and what comes besides is left out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
+
+import aiohttp
+from loguru import logger
+
+from sidecar.errors import EngineRefused, EngineUnreachable, MediaSyncError, SourceGone
+from sidecar.transports.base import Change, Gap, Happened
+from sidecar.transports.docker.client import Engine, translated
+
+KINDS = {"start": Change.STARTED, "die": Change.STOPPED, "destroy": Change.REMOVED, "rename": Change.RENAMED}
+QUIET = 30.0  # seconds without an event after which the engine is asked whether it is there at all
+FIRST_WAIT, LONGEST_WAIT = 0.25, 10.0  # seconds from one attempt to hear the engine to the next
+FORBIDDEN_FOR = 300.0  # seconds until one that says no is asked again
+_LONGEST_LINE = 1 << 20  # bytes of one event: a container's labels come with it
+
+
+class Feed:
+    """The events of one engine, whatever becomes of it meanwhile. `connect` gives the engine as it is now."""
+
+    def __init__(self, connect: Callable[[], Awaitable[Engine]], forbidden_for: float = FORBIDDEN_FOR) -> None:
+        self._connect = connect
+        self._forbidden_for = forbidden_for
+        self._since_ns: int | None = None
+        self._lost = ""  # why nobody listens now
+        self._wait = FIRST_WAIT
+        self._heard = False
+
+    async def run(self) -> AsyncIterator[Happened | Gap]:
+        """See SourceProvider.happenings."""
+        while True:
+            try:
+                async for one in self._connected():
+                    yield one
+            except (EngineRefused, SourceGone) as error:
+                if self._lost != (said := f"its events are not to be had: {error}"):
+                    logger.warning("{}; containers that start and stop are noticed by the next pass", said)
+                self._lost = said
+                await asyncio.sleep(self._forbidden_for)
+            except MediaSyncError as error:
+                if not self._lost:
+                    logger.warning("the engine is not heard any more: {}", error.line())
+                self._lost = str(error)
+                await asyncio.sleep(self._wait)
+                self._wait = min(2 * self._wait, LONGEST_WAIT)
+
+    async def _connected(self) -> AsyncIterator[Happened | Gap]:
+        engine = await self._connect()
+        if self._since_ns is None:
+            self._since_ns = await engine.now_ns()
+        async with engine.events(tuple(KINDS), self._since_ns + 1) as stream:
+            if self._lost:
+                logger.info("the engine is heard again")
+            if self._lost or not self._heard:
+                yield Gap(self._lost)
+            self._lost, self._wait, self._heard = "", FIRST_WAIT, True
+            async for line in _lines(engine, stream):
+                if (one := read_event(line)) is not None:
+                    self._since_ns = max(self._since_ns, one.at_ns)
+                    yield one
+        raise EngineUnreachable(f"Docker at {engine.host.url} ended its events", hint="was it restarted?")
+
+
+async def _lines(engine: Engine, stream: aiohttp.StreamReader) -> AsyncIterator[bytes]:
+    """Whole lines. Raises EngineUnreachable when the engine has gone without saying so."""
+    rest = b""
+    while True:
+        with translated(engine.host.url):
+            try:
+                async with asyncio.timeout(QUIET):
+                    piece = await stream.readany()
+            except TimeoutError:
+                await engine.now_ns()
+                continue
+        if not piece:
+            return
+        *lines, rest = (rest + piece).split(b"\n")
+        for line in lines:
+            yield line
+        if len(rest) > _LONGEST_LINE:
+            raise EngineUnreachable(f"Docker at {engine.host.url} sent an event without end", hint="is it an engine?")
+
+
+def read_event(line: bytes) -> Happened | None:
+    """One line of the stream; None for what is none of our business, or no event at all."""
+    with suppress(ValueError, KeyError, TypeError, AttributeError):
+        raw = json.loads(line)
+        change = KINDS.get(str(raw.get("Action") or raw.get("status")))
+        if change is None or raw.get("Type", "container") != "container":
+            return None
+        actor = raw["Actor"]
+        name = str((actor.get("Attributes") or {}).get("name", ""))
+        return Happened(change, str(actor["ID"]), name, int(raw["timeNano"]))
+    return None

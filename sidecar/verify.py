@@ -1,0 +1,177 @@
+"""Re-reads the copies in the library and compares them with what the manifest says they are."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+from loguru import logger
+
+from sidecar.errors import Cancelled, UnknownSource
+from sidecar.library import Library
+from sidecar.manifest import Manifest, Recorded
+from sidecar.models import shown
+from sidecar.progress import ProgressManager
+
+READERS = 2  # copies that are read at the same time: a disk has other things to do
+PAGE = 200  # copies that are asked of the manifest at once
+LISTED = 1000  # problems that a report names
+_PIECE = 1 << 20  # bytes between two looks at whether to stop
+
+
+@dataclass(slots=True)
+class VerifyReport:
+    """What re-reading the copies of one source found. `missing` and `damaged` are copies, `forgotten` files.
+
+    Forgotten is what is pulled again by the next sync, where its original is still there.
+    """
+
+    name: str
+    checked: int = 0
+    size: int = 0
+    missing: int = 0
+    damaged: int = 0
+    forgotten: int = 0
+    seconds: float = 0.0
+    problems: list[tuple[bytes, str]] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        """Whether every copy is what it should be."""
+        return not self.missing and not self.damaged
+
+    def as_json(self) -> dict[str, Any]:
+        """The object that `verify --json` prints for a source."""
+        return {
+            "name": self.name,
+            "ok": self.ok,
+            "checked": self.checked,
+            "bytes": self.size,
+            "missing": self.missing,
+            "damaged": self.damaged,
+            "forgotten": self.forgotten,
+            "seconds": round(self.seconds, 3),
+            "problems": [{"path": shown(path), "reason": reason} for path, reason in self.problems],
+        }
+
+
+class VerifyEngine:
+    """Reads and compares. Changes nothing but what the manifest believes to be stored."""
+
+    def __init__(self, library: Library, manifest: Manifest, clock_ns: Callable[[], int] = time.time_ns) -> None:
+        self._library = library
+        self._manifest = manifest
+        self._clock_ns = clock_ns
+
+    async def run(self, names: Sequence[str], without: Sequence[str], progress: ProgressManager, *,
+                  dry_run: bool = False) -> list[VerifyReport]:  # fmt: skip
+        """Verify the copies of the named sources, or of all that ever were. In a dry run nothing is forgotten.
+
+        Raises UnknownSource, LibraryUnsafe. When it is cancelled, reading ends within the moment.
+        """
+        known = {t.name: t for t in await asyncio.to_thread(self._manifest.totals)}
+        for name in names:
+            if name.lower() not in known:
+                hint = f"there are {', '.join(known)}" if known else "nothing is stored yet"
+                raise UnknownSource(f"nothing was ever stored from a source {name}", hint=hint)
+        wanted = sorted({name.lower() for name in names} or known.keys() - set(without))
+        reports = []
+        for name in wanted:
+            with logger.contextualize(source=name):
+                reports.append(await self._source(name, progress, dry_run=dry_run))
+        return reports
+
+    async def _source(self, name: str, progress: ProgressManager, *, dry_run: bool) -> VerifyReport:
+        report, started = VerifyReport(name), time.monotonic()
+        stop, seen = threading.Event(), set[int]()
+        before: int | None = None
+        loop = asyncio.get_running_loop()
+        with ThreadPoolExecutor(READERS, "verify") as readers:
+            try:
+                while page := await asyncio.to_thread(self._manifest.recorded, name, before, PAGE):
+                    before = page[-1].file_id
+                    copies = _new_places(page, seen)
+                    self._library.check_marker()
+                    progress.expect(len(copies), sum(copy.size for copy in copies))
+                    reasons = await asyncio.gather(
+                        *(loop.run_in_executor(readers, self._wrong, copy, name, progress, stop) for copy in copies)
+                    )
+                    await self._account(report, copies, reasons, dry_run=dry_run)
+            finally:
+                stop.set()
+        report.seconds = time.monotonic() - started
+        return report
+
+    def _wrong(self, copy: Recorded, source: str, progress: ProgressManager, stop: threading.Event) -> str:
+        """What is wrong with a copy; "" when its bytes, re-read from disk, are those of the manifest."""
+        folder, name = os.path.split(copy.library_path)
+        progress.begin(source, shown(folder), shown(name))
+        fd = self._library.open_copy(copy.library_path)
+        if fd is None:
+            progress.advance(size=copy.size, files=1)
+            return "missing"
+        try:
+            digest, size = _digest(fd, progress, stop)
+        except OSError as error:
+            return f"damaged: {(error.strerror or str(error)).lower()}"
+        finally:
+            os.close(fd)
+        progress.advance(files=1)
+        if size != copy.size:
+            return f"damaged: {size} bytes in place of {copy.size}"
+        return "" if digest == copy.hash else "damaged: other content"
+
+    async def _account(self, report: VerifyReport, page: Sequence[Recorded], reasons: Sequence[str], *,
+                       dry_run: bool) -> None:  # fmt: skip
+        lost: list[int] = []
+        for copy, reason in zip(page, reasons, strict=True):
+            report.checked += 1
+            report.size += copy.size
+            if not reason:
+                continue
+            if reason == "missing":
+                report.missing += 1
+            else:
+                report.damaged += 1
+            if copy.stored:
+                lost.append(copy.file_id)
+            if len(report.problems) < LISTED:
+                report.problems.append((copy.library_path, reason))
+        if lost and not dry_run:
+            await asyncio.to_thread(self._manifest.distrust, lost, self._clock_ns())
+            report.forgotten += len(lost)
+
+
+def _new_places(page: Sequence[Recorded], seen: set[int]) -> list[Recorded]:
+    """Those whose place in the library was not met yet. A place that was given twice counts for its newest file.
+
+    `seen` holds 64 bits of each place's hash, so that it stays small beside a library of any size.
+    """
+    found = []
+    for copy in page:
+        mark = int.from_bytes(hashlib.blake2b(copy.library_path, digest_size=8).digest())
+        if mark not in seen:
+            seen.add(mark)
+            found.append(copy)
+    return found
+
+
+def _digest(fd: int, progress: ProgressManager, stop: threading.Event) -> tuple[bytes, int]:
+    """SHA-256 and size, from the disk and not from memory. Raises Cancelled."""
+    os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+    digest, size = hashlib.sha256(), 0
+    while piece := os.read(fd, _PIECE):
+        if stop.is_set():
+            raise Cancelled("cancelled")
+        digest.update(piece)
+        size += len(piece)
+        progress.advance(size=len(piece))
+    os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)  # a library is larger than memory, and others need that
+    return digest.digest(), size
