@@ -11,8 +11,12 @@ from urllib.parse import quote_from_bytes
 
 from sidecar.errors import LibraryFull, LibraryUnsafe, ManifestDamaged, MediaSyncError
 from sidecar.manifest.schema import VERSION, migrate, version_of
+from sidecar.models import NS
 
 FILE_NAME = "manifest.sqlite3"
+SMALL = 4 << 20  # bytes: a manifest that is checked as a whole whenever it is opened, in about 10 ms
+CHECK_EVERY_NS = 24 * 3600 * NS  # how often a larger one is; what is read in between, SQLite checks as it reads it
+_CHECKED = "note.checked"
 _PATIENCE = 10  # seconds that one connection waits for another's transaction
 _BROKEN = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)  # the last: a table is not there
 
@@ -51,8 +55,11 @@ def make_folder(state: Path) -> None:
                             hint="mount a folder or volume there, or name another with --state") from error  # fmt: skip
 
 
-def open_to_write(state: Path) -> sqlite3.Connection:
-    """The manifest's file, made or migrated where needed. Raises LibraryUnsafe, LibraryFull, ManifestDamaged."""
+def open_to_write(state: Path, now_ns: int) -> sqlite3.Connection:
+    """The manifest's file, made or migrated where needed. Raises LibraryUnsafe, LibraryFull, ManifestDamaged.
+
+    `now_ns`, ns since the epoch, tells whether it was checked as a whole a short while ago.
+    """
     make_folder(state)
     path = state / FILE_NAME
     fresh = not os.path.exists(path)
@@ -62,16 +69,19 @@ def open_to_write(state: Path) -> sqlite3.Connection:
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = FULL")
         db.execute("PRAGMA foreign_keys = ON")
-        if not fresh:
+        due = not fresh and _check_is_due(db, now_ns)
+        if due:
             _check(db)
         migrate(db)
+        if due and not _is_small(db):
+            db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (_CHECKED, str(now_ns)))
         undo.pop_all()
     if fresh:
         fsync_folder(state)
     return db
 
 
-def open_to_look(state: Path) -> sqlite3.Connection | None:
+def open_to_look(state: Path, now_ns: int) -> sqlite3.Connection | None:
     """The manifest's file, also where it cannot be written; None where there is none. Raises as `open_to_write`."""
     path = state / FILE_NAME
     try:
@@ -82,11 +92,12 @@ def open_to_look(state: Path) -> sqlite3.Connection | None:
         why = (error.strerror or str(error)).lower()
         raise LibraryUnsafe(f"state {state} cannot be used: {why}", hint="check owner and permissions") from error
     if os.access(state, os.W_OK | os.X_OK) and os.access(path, os.W_OK):
-        return open_to_write(state)
+        return open_to_write(state, now_ns)
     with translated(f"manifest {path}"), contextlib.ExitStack() as undo:
         db = _read_only(path)
         undo.callback(db.close)
-        _check(db)
+        if _check_is_due(db, now_ns):
+            _check(db)
         if version_of(db) < VERSION:  # an older program's, which cannot be migrated where it lies
             copy = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
             db.backup(copy)
@@ -114,6 +125,19 @@ def _read_only(path: Path) -> sqlite3.Connection:
     if not shared.exists() and not (log.exists() and log.stat().st_size):
         uri += "&immutable=1"
     return sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=_PATIENCE)
+
+
+def _check_is_due(db: sqlite3.Connection, now_ns: int) -> bool:
+    """Whether all of it should be read, which takes as long as it is large: a second for a million files."""
+    if _is_small(db) or version_of(db) == 0:
+        return True
+    last = db.execute("SELECT value FROM meta WHERE key = ?", (_CHECKED,)).fetchone()
+    return last is None or not 0 <= now_ns - int(last[0]) < CHECK_EVERY_NS
+
+
+def _is_small(db: sqlite3.Connection) -> bool:
+    (pages,), (page,) = db.execute("PRAGMA page_count").fetchone(), db.execute("PRAGMA page_size").fetchone()
+    return bool(pages * page <= SMALL)
 
 
 def _check(db: sqlite3.Connection) -> None:

@@ -6,7 +6,8 @@ import contextlib
 import json
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,21 +38,21 @@ class Manifest:
         self.costs = CostTable(self._transaction, self._read)
 
     @classmethod
-    def open(cls, state: Path) -> Manifest:
+    def open(cls, state: Path, clock_ns: Callable[[], int] = time.time_ns) -> Manifest:
         """Open or create `state/manifest.sqlite3`.
 
         Raises LibraryUnsafe when the folder cannot be written, LibraryFull when there is no space, ManifestDamaged when
-        the file is not a sound manifest. Every method raises these, too.
+        the file is not a sound manifest. Every method raises these, too. A large one is checked as a whole once a day.
         """
-        return cls(open_to_write(state))
+        return cls(open_to_write(state, clock_ns()))
 
     @classmethod
-    def open_existing(cls, state: Path) -> Manifest | None:
+    def open_existing(cls, state: Path, clock_ns: Callable[[], int] = time.time_ns) -> Manifest | None:
         """Open for looking only, also where nothing can be written; None when nothing was ever stored with it.
 
         Raises as `open` does.
         """
-        db = open_to_look(state)
+        db = open_to_look(state, clock_ns())
         return None if db is None else cls(db)
 
     @classmethod

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from sidecar.errors import LibraryFull, LibraryUnsafe, ManifestDamaged
-from sidecar.manifest import Manifest
+from sidecar.manifest import Manifest, opening
 from sidecar.manifest.opening import FILE_NAME, translated
 from sidecar.manifest.schema import _MIGRATIONS, VERSION, migrate
 from tests.engine.commands import mounted
@@ -175,3 +175,27 @@ def test_a_disk_that_fills_up(tmp_path: Path) -> None:
 def test_a_mistake_of_ours_stays_what_it_is() -> None:
     with pytest.raises(sqlite3.ProgrammingError), translated("state"):
         raise sqlite3.ProgrammingError("closed")
+
+
+@pytest.mark.parametrize(
+    ("small", "later", "noticed"),
+    [(0, 1, False), (0, 24 * HOUR - 1, False), (0, 24 * HOUR, True), (0, -1, True), (1 << 30, 1, True)],
+)
+def test_a_large_manifest_is_checked_as_a_whole_once_a_day(
+    small: int, later: int, noticed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To read all of it takes as long as it is large, and a pass where nothing happened should not."""
+    Manifest.open(tmp_path, lambda: NOW).close()
+    monkeypatch.setattr(opening, "SMALL", small)
+    Manifest.open(tmp_path, lambda: NOW).close()
+    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as db:
+        (page,) = db.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'purges_open'").fetchone()
+        (size,) = db.execute("PRAGMA page_size").fetchone()
+    with open(tmp_path / FILE_NAME, "r+b") as file:
+        file.seek((page - 1) * size)
+        file.write(b"\xff" * size)
+    if not noticed:
+        Manifest.open(tmp_path, lambda: NOW + later).close()
+        return
+    with pytest.raises(ManifestDamaged):
+        Manifest.open(tmp_path, lambda: NOW + later)

@@ -370,6 +370,13 @@ def test_a_mark_that_counts_other_names_than_came_is_not_kept() -> None:
     assert set(found) == {b"b"}
 
 
+def test_a_folder_where_something_waits_or_failed_is_not_settled() -> None:
+    empty = replace(MARK, names=0)
+    scan = Scan(ROOT, (), NOW, "python", marks=dict.fromkeys((b"", b"waits", b"failed", b"denied", b"done"), empty))
+    decision = Decision(failed=[Problem(b"failed/1.png", "why"), Problem(b"denied", "permission denied")])
+    assert set(marks.settled(scan, {}, decision, [b"waits/2.png"])) == {b"done"}
+
+
 def test_no_archive_of_a_folder_carries_along_what_was_not_listed() -> None:
     """Nobody knows how much is in a folder that is the same: to read all of it would hold the generator up."""
     new = [FileStat(b"%d.png" % n, 10, OLD) for n in range(50)]
