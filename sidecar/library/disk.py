@@ -10,7 +10,7 @@ import os
 import re
 from collections.abc import Iterator
 
-from sidecar.errors import FolderGone, LibraryFull, LibraryUnsafe, NameUnusable, TooManyOpen
+from sidecar.errors import FolderGone, LibraryFull, LibraryUnsafe, MediaSyncError, NameUnusable, TooManyOpen
 from sidecar.models import shown
 from sidecar.mounts import mount_of
 
@@ -62,20 +62,23 @@ def why(error: OSError) -> str:
 def translated(what: str) -> Iterator[None]:
     try:
         yield
+    except FileExistsError:
+        raise
     except OSError as error:
-        if isinstance(error, FileExistsError):
-            raise
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise LibraryFull(f"{what} is full", hint="free space there; nothing was deleted at the source") from error
-        if error.errno in (errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL):
-            raise NameUnusable(
-                f"the name cannot be used in {what}: {why(error)}", hint="rename what is there"
-            ) from error
-        if error.errno in OUT_OF_FILES:
-            raise too_many_open(what) from error
-        if error.errno in (errno.ENOENT, errno.ESTALE):
-            raise folder_gone(what) from error
-        raise LibraryUnsafe(f"{what} cannot be written: {why(error)}", hint="check the disk") from error
+        raise ours(error, what) from error
+
+
+def ours(error: OSError, what: str) -> MediaSyncError:
+    """What an error of the file system is to this program."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return LibraryFull(f"{what} is full", hint="free space there; nothing was deleted at the source")
+    if error.errno in (errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL):
+        return NameUnusable(f"the name cannot be used in {what}: {why(error)}", hint="rename what is there")
+    if error.errno in OUT_OF_FILES:
+        return too_many_open(what)
+    if error.errno in (errno.ENOENT, errno.ESTALE):
+        return folder_gone(what)
+    return LibraryUnsafe(f"{what} cannot be written: {why(error)}", hint="check the disk")
 
 
 def too_many_open(what: str) -> TooManyOpen:

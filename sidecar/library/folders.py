@@ -10,8 +10,7 @@ import contextlib
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 
 from sidecar.library.names import split
 
@@ -44,14 +43,6 @@ class Folder:
                 os.close(self.fd)
 
 
-@dataclass(frozen=True, slots=True)
-class _Dirt:
-    """Which folder gained a name, and when: a later name in the same folder makes another value."""
-
-    identity: Identity
-    serial: int
-
-
 class Folders:
     """The folders that are being written to, and which of them gained a name since they were last flushed.
 
@@ -64,8 +55,7 @@ class Folders:
     def __init__(self, root_fd: int) -> None:
         self._root = Folder(root_fd, (0, 0))  # the library's own, which closes it; nobody lets go of the first hold
         self._open: OrderedDict[bytes, Folder] = OrderedDict()
-        self._dirty: dict[bytes, _Dirt] = {}
-        self._lost: set[bytes] = set()
+        self._dirty: dict[bytes, int] = {}  # and when: a later name makes another number
         self._serial = 0
         self._lock = threading.Lock()
 
@@ -83,32 +73,38 @@ class Folders:
         finally:
             folder.release()
 
-    def dirty(self, path: bytes, folder: Folder) -> None:
-        """This folder, found under this path, gained a name."""
+    def take(self, path: bytes) -> Folder:
+        """The folder that has this name now, made where it is missing; the caller releases it. Raises as `at`."""
         with self._lock:
-            self._note(path, folder)
+            folder = self._get(path, create=True).hold()
+            self._trim()
+        return folder
 
-    def flush(self) -> list[bytes]:
-        """Names on stable storage: every folder that gained one since the last call. Raises OSError.
+    def dirty(self, paths: Iterable[bytes]) -> None:
+        """The folders of these names gained names of their own."""
+        with self._lock:
+            for path in paths:
+                self._note(path)
 
-        Answers the folders that are not where they were when they gained a name: what was put there is in no place
-        that this library knows of. They are answered once.
+    def flush(self) -> None:
+        """Names on stable storage: every folder that gained one since it was last flushed. Raises OSError.
+
+        What is not there any more is passed over: who put something into it has to look whether it `stands`.
         """
         with self._lock:
             todo = sorted(self._dirty.items())
-        for path, dirt in todo:
-            stands = False
+        for path, serial in todo:
             with contextlib.suppress(FileNotFoundError, NotADirectoryError), self.at(path, create=False) as folder:
                 os.fsync(folder.fd)
-                stands = folder.identity == dirt.identity
             with self._lock:
-                if not stands:
-                    self._lost.add(path)
-                if self._dirty.get(path) == dirt:  # else it gained another name while this one was flushed
+                if self._dirty.get(path) == serial:  # else it gained another name while this one was flushed
                     del self._dirty[path]
-        with self._lock:
-            lost, self._lost = sorted(self._lost), set()
-        return lost
+
+    def stands(self, path: bytes, identity: Identity) -> bool:
+        """Whether this name still leads to that folder. Raises OSError."""
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError), self.at(path, create=False) as folder:
+            return folder.identity == identity
+        return False
 
     def close(self) -> None:
         """Let go of them all."""
@@ -139,17 +135,14 @@ class Folders:
                 raise
             with contextlib.suppress(FileExistsError):
                 os.mkdir(name, 0o777, dir_fd=parent.fd)
-            self._note(above, parent)
+            self._note(above)
             fd = os.open(name, DIR_FLAGS, dir_fd=parent.fd)
         stat = os.fstat(fd)
         return Folder(fd, (stat.st_dev, stat.st_ino))
 
-    def _note(self, path: bytes, folder: Folder) -> None:
-        before = self._dirty.get(path)
-        if before is not None and before.identity != folder.identity:
-            self._lost.add(path)
+    def _note(self, path: bytes) -> None:
         self._serial += 1
-        self._dirty[path] = _Dirt(folder.identity, self._serial)
+        self._dirty[path] = self._serial
 
     def _drop(self, path: bytes) -> None:
         """Forget a folder and all below it."""

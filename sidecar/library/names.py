@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from sidecar.errors import NameUnusable
@@ -9,22 +10,20 @@ from sidecar.models import shown
 
 TEMPORARY = b".media-sync-tmp-"
 NAME_MAX = 255
+_UNSAFE = re.compile(rb"(?:^|/)\.{0,2}(?:/|\Z)|\0").search  # an empty part, `.`, `..`, or a NUL anywhere
 
 
 def split(path: bytes) -> tuple[bytes, bytes]:
     """Folder and name; refuses what could lead elsewhere."""
-    parts = path.split(b"/")
-    if any(part in (b"", b".", b"..") or b"\0" in part for part in parts):
+    if _UNSAFE(path):
         raise NameUnusable(f"{shown(path)} is not a safe name", hint="nothing was written for it")
-    return b"/".join(parts[:-1]), parts[-1]
+    folder, _, name = path.rpartition(b"/")
+    return folder, name
 
 
 def candidates(name: bytes, sha256: bytes, tag: str) -> Iterator[bytes]:
+    yield tagged(name, tag) if tag else name
     digest = sha256.hex()
-    if tag:
-        yield tagged(name, tag)
-    else:
-        yield name
     for length in (8, 16, 64):
         yield tagged(name, digest[:length])
 

@@ -7,108 +7,25 @@ that a source says can lead a write outside the source's folder; a folder that w
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import secrets
 import stat
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
-from sidecar.errors import LibraryUnsafe, NameUnusable
-from sidecar.library.disk import (
-    OUT_OF_FILES,
-    digest_of,
-    flushes_whole,
-    folder_gone,
-    rename_noreplace,
-    syncfs,
-    too_many_open,
-    translated,
-    why,
-)
+from sidecar.errors import LibraryUnsafe
+from sidecar.library.batch import Batch
+from sidecar.library.disk import OUT_OF_FILES, digest_of, flushes_whole, too_many_open, translated, why
 from sidecar.library.folders import DIR_FLAGS, Folder, Folders, reached
 from sidecar.library.marker import OWN_FOLDER, bind_marker, check_writable, not_writable, read_marker
-from sidecar.library.names import TEMPORARY, candidates, split
+from sidecar.library.names import TEMPORARY, split
+from sidecar.library.staged import Staged
 from sidecar.locks import take_lock
-from sidecar.models import INODE_BITS, shown
+from sidecar.models import INODE_BITS
 
 MANY = 24  # files of a group from which on one flush of the whole file system is the cheaper one
-
-
-@dataclass(frozen=True, slots=True)
-class Placed:
-    """Where a content ended up. `path` is relative to the library; `existed` when the same bytes were there already."""
-
-    path: bytes
-    existed: bool = False
-
-
-class Staged:
-    """Bytes on their way in: an open file without a name (or with a temporary one where the file system needs it)."""
-
-    def __init__(self, fd: int, where: str, temporary: tuple[Folder, bytes] | None = None) -> None:
-        self._fd = fd
-        self._where = where
-        self._temporary = temporary
-        self.size = 0
-
-    def write(self, data: bytes | memoryview) -> None:
-        """Append. Raises LibraryFull when the disk is."""
-        with translated(self._where):
-            done = os.write(self._fd, data)
-            while done < len(data):  # a short write: disk nearly full, or a signal
-                done += os.write(self._fd, memoryview(data)[done:])
-        self.size += len(data)
-
-    def stamp(self, mtime_ns: int) -> None:
-        """Give the copy the original's mtime, ns since the epoch."""
-        with contextlib.suppress(OSError, OverflowError):  # a mtime that cannot be held is no reason to lose the bytes
-            os.utime(self._fd, ns=(mtime_ns, mtime_ns))
-
-    def flush(self) -> None:
-        """Bytes and mtime on stable storage."""
-        with translated(self._where):
-            os.fsync(self._fd)
-
-    def flush_all(self) -> None:
-        """Everything on its file system on stable storage."""
-        with translated(self._where):
-            syncfs(self._fd)
-
-    def link_to(self, folder: int, name: bytes) -> None:
-        """Give it its name, never replacing. Raises FileExistsError."""
-        if self._temporary is None:
-            os.link(f"/proc/self/fd/{self._fd}", name, dst_dir_fd=folder, follow_symlinks=True)
-            return
-        own, temporary = self._temporary
-        try:
-            os.link(temporary, name, src_dir_fd=own.fd, dst_dir_fd=folder)
-        except FileExistsError:
-            raise
-        except OSError as error:
-            if error.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK):
-                raise
-            rename_noreplace(own.fd, temporary, folder, name)
-
-    def close(self) -> None:
-        """Forget it; bytes that got no name are gone. Idempotent."""
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
-            if self._temporary is not None:
-                folder, name = self._temporary
-                try:
-                    with contextlib.suppress(FileNotFoundError):  # renamed, or deleted with its folder
-                        os.unlink(name, dir_fd=folder.fd)
-                finally:
-                    folder.release()
-
-
-class _NoLink(Exception):
-    """A hard link could not be made, for another reason than the name being taken."""
 
 
 class Library:
@@ -195,81 +112,28 @@ class Library:
 
     # -- writing ----------------------------------------------------------------------------------------------------
 
+    def batch(self, source: str) -> Batch:
+        """Gives files of one source their names, and stages what is small; the caller closes it."""
+        return Batch(self._folders, self._root_fd, f"library {self.root}", source, self._stage_in)
+
     def stage(self, source: str) -> Staged:
         """A place for one file's bytes, without a name, on the file system of the source's folder."""
+        with translated(f"library {self.root}"), self._folders.at(source.encode(), create=True) as folder:
+            return self._stage_in(folder)
+
+    def _stage_in(self, folder: Folder) -> Staged:
         where = f"library {self.root}"
-        with translated(where), self._folders.at(source.encode(), create=True) as folder:
-            if self._tmpfile:
-                try:
-                    flags = os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC
-                    return Staged(os.open(b".", flags, 0o666, dir_fd=folder.fd), where)
-                except OSError as error:
-                    if error.errno not in (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL):
-                        raise
-                    self._tmpfile = False
-            name = TEMPORARY + secrets.token_hex(8).encode()
-            flags = os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
-            return Staged(os.open(name, flags, 0o666, dir_fd=folder.fd), where, (folder.hold(), name))
-
-    def place(self, staged: Staged, source: str, path: bytes, sha256: bytes, tag: str = "") -> Placed:
-        """Link flushed bytes to `<source>/<path>`, or beside it as `name~<8 hex>.ext` when another content is there.
-
-        `path` is relative, bytes, `/` between parts. `tag` forces that suffix (companions of a file that got one).
-        Call `flush_folders` before relying on it. Raises NameUnusable for a path that cannot be a name here.
-        """
-        return self._place(source, path, sha256, staged.size, staged.link_to, tag)
-
-    def place_link(self, existing: bytes, source: str, path: bytes, sha256: bytes, size: int, tag: str = ""
-                   ) -> Placed | None:  # fmt: skip
-        """Like `place`, as one more hard link to a copy that is in the library; None where links cannot be made."""
-
-        def link(folder: int, name: bytes) -> None:
+        if self._tmpfile:
             try:
-                os.link(existing, name, src_dir_fd=self._root_fd, dst_dir_fd=folder, follow_symlinks=False)
-            except FileExistsError:
-                raise
+                flags = os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC
+                return Staged(os.open(b".", flags, 0o666, dir_fd=folder.fd), where)
             except OSError as error:
-                raise _NoLink from error
-
-        try:
-            return self._place(source, path, sha256, size, link, tag)
-        except _NoLink:  # no links on this file system, no more of them, or the copy went away
-            return None
-
-    def _place(self, source: str, path: bytes, sha256: bytes, size: int, link: Callable[[int, bytes], None], tag: str
-               ) -> Placed:  # fmt: skip
-        head, name = split(path)
-        where = source.encode() + (b"/" + head if head else b"")
-        with translated(f"library {self.root}"), self._folders.at(where, create=True) as folder:
-            for candidate in candidates(name, sha256, tag):
-                existed = False
-                try:
-                    link(folder.fd, candidate)
-                except FileExistsError:
-                    if not self._holds(folder.fd, candidate, sha256, size):
-                        continue
-                    existed = True
-                self._folders.dirty(where, folder)
-                return Placed(where + b"/" + candidate, existed)
-        raise NameUnusable(f"library {self.root}: no free name for {shown(path)}", hint="look into that folder")
-
-    @staticmethod
-    def _holds(folder: int, name: bytes, sha256: bytes, size: int) -> bool:
-        """Whether a name holds exactly this content; if so it is flushed, for it may stem from a crash."""
-        try:
-            fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
-        except OSError as error:
-            if error.errno in OUT_OF_FILES:
-                raise
-            return False
-        try:
-            found = os.fstat(fd)
-            if not stat.S_ISREG(found.st_mode) or found.st_size != size or digest_of(fd) != sha256:
-                return False
-            os.fsync(fd)
-            return True
-        finally:
-            os.close(fd)
+                if error.errno not in (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL):
+                    raise
+                self._tmpfile = False
+        name = TEMPORARY + secrets.token_hex(8).encode()
+        flags = os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
+        return Staged(os.open(name, flags, 0o666, dir_fd=folder.fd), where, (folder.hold(), name))
 
     def flush(self, staged: Sequence[Staged], pool: ThreadPoolExecutor) -> None:
         """Bytes of a group on stable storage.
@@ -282,18 +146,6 @@ class Library:
             return
         for _ in pool.map(Staged.flush, staged):
             pass
-
-    def flush_folders(self) -> None:
-        """Names on stable storage: every folder that gained one since the last call.
-
-        Raises FolderGone when one of them is not in its place any more: what was placed since the last call must then
-        not be recorded. The next call knows nothing of it. Groups are placed and flushed by one thread at a time.
-        """
-        where = f"library {self.root}"
-        with translated(where):
-            gone = self._folders.flush()
-        if gone:
-            raise folder_gone(where)
 
     # -- reading ----------------------------------------------------------------------------------------------------
 

@@ -209,35 +209,38 @@ class Manifest:
                 ((now_ns, file_id) for file_id in vanished),
             )
 
-    def copy_of(self, sha256: bytes) -> tuple[bytes, int] | None:
-        """Library path and size of a content that is stored; None when it is not."""
-        rows = self._read("SELECT library_path, size FROM contents WHERE hash = ?", (sha256,))
-        return (rows[0][0], rows[0][1]) if rows else None
+    def copies_of(self, hashes: Sequence[bytes]) -> dict[bytes, tuple[bytes, int]]:
+        """Library path and size of each of these contents that is stored, by hash."""
+        found: dict[bytes, tuple[bytes, int]] = {}
+        for at in range(0, len(hashes), 500):
+            some = hashes[at : at + 500]
+            marks = ",".join("?" * len(some))
+            rows = self._read(f"SELECT hash, library_path, size FROM contents WHERE hash IN ({marks})", some)  # noqa: S608
+            found.update((r[0], (r[1], r[2])) for r in rows)
+        return found
 
     def record(self, key: SourceKey, root: bytes, files: Sequence[NewFile], now_ns: int) -> None:
         """Commit a group of stored files. Their copies and folder entries must be on stable storage already."""
+        source = key.source_id
         with self._transaction() as db:
-            for f in files:
-                db.execute(
-                    "INSERT INTO contents VALUES (?, ?, ?, ?, ?, ?) "
-                    "ON CONFLICT (hash) DO UPDATE SET library_path = excluded.library_path",
-                    (f.hash, f.stat.size, f.kind, f.incomplete, f.library_path, now_ns),
-                )
-                db.execute(
-                    "UPDATE files SET state = 'replaced', ended_ns = ? "
-                    "WHERE source_id = ? AND root = ? AND path = ? AND state = 'stored'",
-                    (now_ns, key.source_id, root, f.stat.path),
-                )
-                db.execute(
-                    "INSERT INTO files (source_id, root, path, size, mtime_ns, inode, exact, generation_id, hash, "
-                    "library_path, state, stored_ns, folder) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'stored', ?, ?)",
-                    (key.source_id, root, f.stat.path, f.stat.size, f.stat.mtime_ns, f.stat.inode, f.stat.exact,
-                     key.generation_id, f.hash, f.library_path, now_ns, folder_of(f.stat.path)),
-                )  # fmt: skip
-                db.execute(
-                    "DELETE FROM waiting WHERE source_id = ? AND root = ? AND path = ?",
-                    (key.source_id, root, f.stat.path),
-                )
+            db.executemany(
+                "INSERT INTO contents VALUES (?, ?, ?, ?, ?, ?) "
+                "ON CONFLICT (hash) DO UPDATE SET library_path = excluded.library_path",
+                [(f.hash, f.stat.size, f.kind, f.incomplete, f.library_path, now_ns) for f in files],
+            )
+            db.executemany(
+                "UPDATE files SET state = 'replaced', ended_ns = ? "
+                "WHERE source_id = ? AND root = ? AND path = ? AND state = 'stored'",
+                [(now_ns, source, root, f.stat.path) for f in files],
+            )
+            db.executemany(
+                "INSERT INTO files (source_id, root, path, size, mtime_ns, inode, exact, generation_id, hash, "
+                "library_path, state, stored_ns, folder) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'stored', ?, ?)",
+                [(source, root, f.stat.path, f.stat.size, f.stat.mtime_ns, f.stat.inode, f.stat.exact,
+                  key.generation_id, f.hash, f.library_path, now_ns, folder_of(f.stat.path)) for f in files],
+            )  # fmt: skip
+            db.executemany("DELETE FROM waiting WHERE source_id = ? AND root = ? AND path = ?",
+                           [(source, root, f.stat.path) for f in files])  # fmt: skip
 
     # -- purging ----------------------------------------------------------------------------------------------------
 

@@ -26,7 +26,7 @@ from sidecar.media.endings_walk import (
     unknown,
 )
 
-__all__ = ["Ending", "EndingCheck", "State", "ending_check"]
+__all__ = ["Ending", "EndingCheck", "State", "ending_check", "ending_of"]
 
 _HEAD = 32  # enough for every magic below
 _JSON_MOST = 1 << 20
@@ -79,12 +79,26 @@ def ending_check(path: bytes) -> EndingCheck | None:
     return EndingCheck(expected) if expected else None
 
 
+def ending_of(path: bytes, data: bytes) -> Ending | None:
+    """The verdict on a whole file that is in memory, the same as its `ending_check` would give."""
+    check = ending_check(path)
+    if check is None:
+        return None
+    if check.expected == "png" and stills.is_whole_png(data):
+        return _WHOLE_PNG
+    check.feed(data)
+    return check.verdict()
+
+
+_WHOLE_PNG = Ending(State.COMPLETE, format="png")
+
+
 class EndingCheck:
     """Fed with all bytes of one file, in order and in pieces of any size; then asked once for the verdict."""
 
     def __init__(self, expected: str) -> None:
         """`expected` is the format that the name promises."""
-        self._expected = expected
+        self.expected = expected
         self._format = ""
         self._size = 0
         self._head = bytearray()
@@ -111,13 +125,13 @@ class EndingCheck:
         if self._ending is None:
             ending = (self._walk or self._start()).finish() if self._size else incomplete("empty")
             note = ending.note
-            if self._format not in ("", self._expected):
-                note = f"content is {self._format}, name says {self._expected}" + (f"; {note}" if note else "")
+            if self._format not in ("", self.expected):
+                note = f"content is {self._format}, name says {self.expected}" + (f"; {note}" if note else "")
             self._ending = replace(ending, format=self._format, note=note)
         return self._ending
 
     def _start(self) -> Walk:
-        self._format, script = _recognise(bytes(self._head), self._expected)
+        self._format, script = _recognise(bytes(self._head), self.expected)
         self._walk = Walk(script)
         self._walk.feed(self._head)
         self._head.clear()

@@ -44,6 +44,21 @@ def png() -> Script:
         yield Skip(length + 4, f"chunk {name.decode()}")
 
 
+def is_whole_png(data: bytes) -> bool:
+    """Whether `png` finds these bytes complete, with nothing behind IEND. False may also mean: ask `png`."""
+    if not data.startswith(b"\x89PNG\r\n\x1a\n"):
+        return False
+    at, pixels = 8, False
+    while True:
+        length, name = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
+        if name == b"IEND":
+            return pixels and data[at:] == b"\0\0\0\0IEND" + _IEND_CRC
+        if not name.isalpha() or length > 0x7FFFFFFF:
+            return False
+        pixels = pixels or name == b"IDAT"
+        at += length + 12
+
+
 def jpeg() -> Script:
     """Markers from SOI to EOI. Further images may follow at once (MPF, Ultra HDR): each has to end as well."""
     yield Skip(3, "SOI")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 
 from sidecar.errors import NameUnusable
 from sidecar.events import FileStored
@@ -46,11 +46,19 @@ class RootCommitter:
 
     def __exit__(self, *_: object) -> None:
         self._flushers.shutdown()
+        self._placer.close()
 
-    def commit(self, group: list[Fetched]) -> None:
-        """Blocking, for a worker thread. Raises what library and manifest raise; single files end in the account."""
+    def prepare(self, group: list[Fetched]) -> Callable[[], None]:
+        """Ask the source what its originals are now that they have been read; answers what commits the group.
+
+        That is blocking, for a worker thread, and raises what library and manifest raise; single files end in the
+        account.
+        """
         asked = self._adapter.restat(self._root, [f.stat.path for f in group])
-        now = asyncio.run_coroutine_threadsafe(asked, self._loop).result()
+        return partial(self._commit, group, asyncio.run_coroutine_threadsafe(asked, self._loop))
+
+    def _commit(self, group: list[Fetched], asked: Future[dict[bytes, FileStat]]) -> None:
+        now = asked.result()
         good: list[Fetched] = []
         for f in group:
             if self._proven(f, now.get(f.stat.path)):
@@ -59,27 +67,28 @@ class RootCommitter:
                 f.drop()
         if not good:
             return
-        library = self._parts.library
-        library.flush([f.staged for f in good], self._flushers)
-        good.sort(key=lambda f: companions_last(f.stat))  # an archive brings `a.json` before `a.png`
+        placer = self._placer
+        self._parts.library.flush([f.staged(placer.batch) for f in good], self._flushers)
+        good.sort(key=_companions_last)  # an archive brings `a.json` before `a.png`
+        placer.group_begins(good)
         stored: list[Fetched] = []
         files: list[NewFile] = []
         events: list[FileStored] = []
         for f in good:
             try:
-                placed, duplicate = self._placer.place(f)
+                placed, duplicate = placer.place(f)
             except NameUnusable as error:
                 self._account.unusable(f.stat, error)
                 f.drop()
                 continue
             stored.append(f)
             missing = _missing(f)
-            files.append(NewFile(f.stat, f.sha256, placed.path, classify(f.stat.path).kind.value, missing))
+            files.append(NewFile(f.stat, f.sha256, placed.path, f.kind.value, missing))
             events.append(FileStored(self._job, self._key.name, f.stat.path, placed.path, f.sha256, f.stat.size,
                                      duplicate, missing))  # fmt: skip
-        library.flush_folders()
+        placer.batch.flush()
         self._parts.manifest.record(self._key, self._root, files, self._parts.clock_ns())
-        self._placer.group_done()
+        placer.group_done()
         for f, event in zip(stored, events, strict=True):
             self._account.stored(event)
             f.count.done()
@@ -97,8 +106,7 @@ class RootCommitter:
             self._account.waits(f.stat, missing, fetched=True)
             return False
         if now is not None and now.exact and not f.stat.exact:
-            f.staged.stamp(now.mtime_ns)
-            f.stat = replace(f.stat, mtime_ns=now.mtime_ns, exact=True)
+            f.settled_at(now.mtime_ns)
         return True
 
 
@@ -107,11 +115,13 @@ def companions_last(stat: FileStat) -> tuple[bytes, bool, bytes]:
     return group_key(stat.path), classify(stat.path).kind is Kind.TEXT, stat.path
 
 
+def _companions_last(f: Fetched) -> tuple[bytes, bool, bytes]:
+    return f.group, f.kind is Kind.TEXT, f.stat.path
+
+
 def _missing(f: Fetched) -> str | None:
     """What a file lacks, None when it is whole. Text companions have no end to show, and are written in one go."""
-    if classify(f.stat.path).kind is Kind.TEXT:
-        return None
-    return ending_reason(f.ending)
+    return None if f.kind is Kind.TEXT else ending_reason(f.ending)
 
 
 def ending_reason(ending: Ending | None) -> str | None:

@@ -4,31 +4,91 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sidecar.errors import Cancelled
-from sidecar.library import Staged
+from sidecar.library import Batch, Staged
 from sidecar.media.endings import Ending
+from sidecar.media.kinds import classify, group_key
 from sidecar.models import FileStat
 from sidecar.progress import FileCount
 
 CHANGED = "changed while it was read"
 
 
-@dataclass(slots=True)
-class Fetched:
-    """One file's bytes, staged: not yet flushed, without a name."""
+class Memory:
+    """How many bytes of small files may wait in memory in place of being staged one by one. Thread-safe."""
 
-    stat: FileStat
-    staged: Staged
-    sha256: bytes
-    ending: Ending | None
-    count: FileCount
+    def __init__(self, most: int) -> None:
+        self._left = most
+        self._lock = threading.Lock()
+
+    def take(self, count: int) -> bool:
+        """Whether there was room, which is taken then."""
+        with self._lock:
+            if count > self._left:
+                return False
+            self._left -= count
+            return True
+
+    def give_back(self, count: int) -> None:
+        """So many bytes are not held any more."""
+        with self._lock:
+            self._left += count
+
+
+class Fetched:
+    """One file's bytes without a name: in memory, or staged and not yet flushed. What its name says is looked at once.
+
+    `ending` is None for a format that has no end to check; `count` is its place in the progress.
+    """
+
+    __slots__ = ("_data", "_memory", "_staged", "count", "ending", "group", "kind", "sha256", "stat")
+
+    def __init__(self, stat: FileStat, sha256: bytes, ending: Ending | None, bytes_of: Staged | tuple[bytes, Memory],
+                 count: FileCount) -> None:  # fmt: skip
+        self.stat = stat
+        self.sha256 = sha256
+        self.ending = ending
+        self.count = count
+        self.kind = classify(stat.path).kind
+        self.group = group_key(stat.path)
+        self._data: bytes | None = None
+        self._memory: Memory | None = None
+        self._staged: Staged | None = None
+        if isinstance(bytes_of, tuple):
+            self._data, self._memory = bytes_of
+        else:
+            self._staged = bytes_of
+
+    def settled_at(self, mtime_ns: int) -> None:
+        """Its exact mtime is known now."""
+        self.stat = replace(self.stat, mtime_ns=mtime_ns, exact=True)
+        if self._staged is not None:
+            self._staged.stamp(mtime_ns)
+
+    def staged(self, batch: Batch) -> Staged:
+        """Its bytes as an open file of the library. Raises LibraryFull."""
+        if self._staged is None:
+            self._staged = batch.stage(self._data or b"", self.stat.mtime_ns)
+            self._forget()
+        return self._staged
 
     def drop(self) -> None:
         """Let go of bytes that will not be stored, and say so."""
-        self.staged.close()
+        self.close()
         self.count.drop()
+
+    def close(self) -> None:
+        """Forget it; bytes that got no name are gone. Idempotent."""
+        self._forget()
+        if self._staged is not None:
+            self._staged.close()
+
+    def _forget(self) -> None:
+        if self._memory is not None and self._data is not None:
+            self._memory.give_back(len(self._data))
+        self._data = self._memory = None
 
 
 @dataclass(slots=True)
@@ -64,7 +124,7 @@ class Group:
     def close(self, *, discard: bool) -> None:
         if discard:
             for fetched in self._files:
-                fetched.staged.close()
+                fetched.close()
             self._files = []
         elif self._files:
             self._hand_over()
@@ -75,13 +135,18 @@ class Group:
 
 
 class CommitQueue:
-    """One thread that commits groups in order, so that readers go on meanwhile; a short queue bounds what waits."""
+    """One thread that commits groups in order, so that readers go on meanwhile; a short queue bounds what waits.
 
-    def __init__(self, commit: Callable[[list[Fetched]], object], bounds: Bounds, stop: threading.Event) -> None:
-        self._commit = commit
+    `prepare` is called when a group is complete, in its reader's thread, and answers what commits it: so the source is
+    asked about a group while the one before it is being committed.
+    """
+
+    def __init__(self, prepare: Callable[[list[Fetched]], Callable[[], object]], bounds: Bounds, stop: threading.Event
+                 ) -> None:  # fmt: skip
+        self._prepare = prepare
         self._bounds = bounds
         self._stop = stop
-        self._queue: list[list[Fetched]] = []
+        self._queue: list[tuple[list[Fetched], Callable[[], object]]] = []
         self._changed = threading.Condition()
         self._finished = False
         self.error: BaseException | None = None
@@ -96,13 +161,16 @@ class CommitQueue:
                 self._changed.wait(0.2)
 
     def put(self, files: list[Fetched]) -> None:
-        with self._changed:
-            if self.error is None and not self._stop.is_set():
-                self._queue.append(files)
-                self._changed.notify_all()
-                return
+        """Raises Cancelled when nothing is committed any more; the files are closed then."""
+        if self.error is None and not self._stop.is_set():
+            commit = self._prepare(files)
+            with self._changed:
+                if self.error is None and not self._stop.is_set():
+                    self._queue.append((files, commit))
+                    self._changed.notify_all()
+                    return
         for fetched in files:
-            fetched.staged.close()
+            fetched.close()
         raise Cancelled("cancelled")
 
     def finish(self) -> None:
@@ -118,22 +186,22 @@ class CommitQueue:
                     self._changed.wait(0.2)
                 if not self._queue:
                     return
-                files = self._queue[0]
+                files, commit = self._queue[0]
             try:
                 if not self._stop.is_set():
-                    self._commit(files)
+                    commit()
             except BaseException as error:
                 self.error = error
                 self._stop.set()
                 return
             finally:
                 for fetched in files:
-                    fetched.staged.close()
+                    fetched.close()
                 with self._changed:
                     self._queue.pop(0)
                     if self.error is not None:
-                        for group in self._queue:
+                        for group, _ in self._queue:
                             for fetched in group:
-                                fetched.staged.close()
+                                fetched.close()
                         self._queue.clear()
                     self._changed.notify_all()

@@ -57,7 +57,7 @@ class Rounds:
         transfers = await asyncio.to_thread(self._plan, left)
         self._meter.begin_round()
         try:
-            moved = await self._mover.run(transfers, committer.commit)
+            moved = await self._mover.run(transfers, committer.prepare)
         except (SourceGone, AgentFailed, EngineUnreachable) as error:
             self._give_up([stat for stat in left if stat.path in self._account.waiting], {}, str(error))
             raise

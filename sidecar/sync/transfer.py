@@ -7,8 +7,6 @@ were scanned, and it is recorded only after the names are flushed, too.
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import os
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -25,12 +23,12 @@ from sidecar.errors import (
     StreamBroken,
 )
 from sidecar.library import Library
-from sidecar.media.endings import ending_check
-from sidecar.models import FileStat, Problem, Road, Transfer, shown
+from sidecar.models import Problem, Road, Transfer
 from sidecar.progress import ProgressManager
-from sidecar.sync.groups import CHANGED, Bounds, CommitQueue, Fetched, Group
+from sidecar.sync.groups import CHANGED, Bounds, CommitQueue, Fetched, Group, Memory
 from sidecar.sync.metering import Meter
-from sidecar.transports.base import Member, Reading, TransportAdapter
+from sidecar.sync.receiving import HELD, Receiver
+from sidecar.transports.base import Reading, TransportAdapter
 
 
 @dataclass(slots=True)
@@ -52,25 +50,24 @@ class Mover:
     def __init__(self, adapter: TransportAdapter, library: Library, source: str, root: bytes, bounds: Bounds,
                  progress: ProgressManager, meter: Meter) -> None:  # fmt: skip
         self._adapter = adapter
-        self._library = library
-        self._source = source
         self._root = root
         self._bounds = bounds
-        self._progress = progress
         self._meter = meter
         self._stop = threading.Event()
+        self._receiver = Receiver(library, source, progress, self._stop, Memory(HELD))
         self._aborts: dict[int, Callable[[], None]] = {}
         self._lock = threading.Lock()
 
-    async def run(self, transfers: Sequence[Transfer], commit: Callable[[list[Fetched]], object]) -> Moved:
-        """Read all transfers; `commit` is called with each finished group, in a worker thread, one at a time.
+    async def run(self, transfers: Sequence[Transfer], prepare: Callable[[list[Fetched]], Callable[[], object]]
+                  ) -> Moved:  # fmt: skip
+        """Read all transfers; what `prepare` answers for a finished group commits it, in one thread, one at a time.
 
         Errors of single reads are in the answer; errors of the library or manifest are raised. When this is
         cancelled, reads are cut off at once, what was committed stays, and nothing partial is left.
         """
         moved = Moved()
         todo = list(reversed(transfers))
-        committer = CommitQueue(commit, self._bounds, self._stop)
+        committer = CommitQueue(prepare, self._bounds, self._stop)
         with ThreadPoolExecutor(self._bounds.parallel + 1, "transfer") as pool:
             committing = asyncio.get_running_loop().run_in_executor(pool, committer.work)
             loop = asyncio.get_running_loop()
@@ -158,7 +155,7 @@ class Mover:
                         with self._lock:
                             moved.broken[stat.path] = CHANGED
                         continue
-                    fetched = self._fetch(member, stat)
+                    fetched = self._receiver.receive(member, stat)
                     if unsure is not None:
                         unsure.append(fetched)
                     else:  # waiting for the disk would keep the container locked, also for the commit's stats
@@ -189,25 +186,3 @@ class Mover:
         with self._lock:
             moved.delivered.add(fetched.stat.path)
             moved.roads[road] += 1
-
-    def _fetch(self, member: Member, stat: FileStat) -> Fetched:
-        folder, name = os.path.split(stat.path)
-        count = self._progress.begin(self._source, shown(folder), shown(name), stat.size)
-        digest, check = hashlib.sha256(), ending_check(stat.path)
-        staged = self._library.stage(self._source)
-        try:
-            for chunk in member.chunks():
-                digest.update(chunk)
-                if check is not None:
-                    check.feed(chunk)
-                staged.write(chunk)
-                count.advance(len(chunk))
-                if self._stop.is_set():
-                    raise Cancelled("cancelled")
-            staged.stamp(stat.mtime_ns)
-        except BaseException:
-            count.drop()
-            staged.close()
-            raise
-        count.read()
-        return Fetched(stat, staged, digest.digest(), check.verdict() if check is not None else None, count)

@@ -40,6 +40,9 @@ class Member(Protocol):
         Raises StreamBroken when the content ends before `size` bytes.
         """
 
+    def whole(self) -> bytes:
+        """The content at once, in place of `chunks`, of a member that is known to be small. Raises StreamBroken."""
+
 
 class Reading(Protocol):
     """A read under way. Iterating gives whole members; a broken stream raises StreamBroken after the last good one.

@@ -164,15 +164,15 @@ class Api:
     def store(self, source: str, path: bytes, content: bytes, kind: str = "image") -> str:
         """Put a file into library and manifest, as a sync does; answers its hash in hex."""
         digest = hashlib.sha256(content).digest()
-        staged = self.library.stage(source)
+        batch = self.library.batch(source)
+        staged = batch.stage(content, 1_700_000_000_000_000_000)
         try:
-            staged.write(content)
             with ThreadPoolExecutor(1) as pool:
                 self.library.flush([staged], pool)
-            placed = self.library.place(staged, source, path, digest)
+            placed = batch.place(staged, path, digest)
+            batch.flush()
         finally:
             staged.close()
-        self.library.flush_folders()
         key = self.manifest.enter(Source(source, "comfyui", "docker", source, source, (b"/o",), "running"), 1)
         stat = FileStat(path, len(content), 1_700_000_000_000_000_000, 1)
         self.manifest.record(key, b"/o", [NewFile(stat, digest, placed.path, kind)], 1)

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from sidecar.media.endings import Ending, EndingCheck, State, ending_check
+from sidecar.media.endings import Ending, EndingCheck, State, ending_check, ending_of
 from tests.unit import mediamade as made
 
 ALL = [*made.FINISHED, *made.FILMS]
@@ -31,7 +31,10 @@ def checked(name: str | bytes, raw: bytes, *, piece: int = 65536) -> Ending:
     assert check is not None
     for at in range(0, len(raw), piece):
         check.feed(memoryview(raw)[at : at + piece])
-    return check.verdict()
+    ending = check.verdict()
+    if len(raw) <= 1 << 20:
+        assert ending_of(os.fsencode(name), raw) == ending, "at once as in pieces"
+    return ending
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -132,6 +135,20 @@ def test_damaged_files_never_raise(name: str, data: st.DataObject) -> None:
 
 
 # -- single facts -------------------------------------------------------------------------------------------------
+
+
+KINDS, LENGTHS = (b"IHDR", b"IDAT", b"IEND", b"tEXt", b"1234", b""), ((0, 4), (3, 7), (3, 5), (1 << 31, 7))
+PNG_END = b"\0\0\0\0IEND\xae\x42\x60\x82"
+PNG_CHUNKS = [struct.pack(">I", length) + kind + bytes(rest) for kind in KINDS for length, rest in LENGTHS]
+PNG_CHUNKS += [PNG_END, PNG_END[:3] + b"\1" + PNG_END[4:]]
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.lists(st.sampled_from(PNG_CHUNKS), max_size=5), st.booleans(), st.sampled_from([b"", b"\0", b"more"]))
+def test_a_png_in_memory_is_judged_as_one_that_streams_by(chunks: list[bytes], ends: bool, more: bytes) -> None:
+    raw = b"\x89PNG\r\n\x1a\n" + b"".join(chunks) + (PNG_END if ends else b"") + more
+    checked("x.png", raw)
+    checked("x.jpg", raw)
 
 
 def test_empty_files() -> None:

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from sidecar.errors import LibraryUnsafe, Locked, NameUnusable
 from sidecar.library import OWN_FOLDER, Library, Placed, Staged, read_marker
-from sidecar.library.names import NAME_MAX, TEMPORARY, tagged
+from sidecar.library.names import NAME_MAX, TEMPORARY, split, tagged
+from tests.unit.batches import batch_of
 
 STAMP = 1_700_000_000_123_456_789
 
@@ -35,7 +36,7 @@ def staged(library: Library, data: bytes) -> Staged:
 def store(library: Library, path: bytes, data: bytes, tag: str = "") -> Placed:
     made = staged(library, data)
     try:
-        return library.place(made, "gen", path, sha(data), tag)
+        return batch_of(library).place(made, path, sha(data), tag)
     finally:
         made.close()
 
@@ -72,7 +73,7 @@ def test_nothing_has_a_name_before_it_is_whole(library: Library) -> None:
 
 def test_a_placed_file_has_bytes_and_time(library: Library) -> None:
     placed = store(library, b"d/e/a.png", b"one")
-    library.flush_folders()
+    batch_of(library).flush()
     assert placed == Placed(b"gen/d/e/a.png")
     assert contents(library.root) == {b"gen/d/e/a.png": b"one"}
     assert os.stat(library.root / "gen/d/e/a.png").st_mtime_ns == STAMP
@@ -96,11 +97,11 @@ def test_no_content_replaces_another(library: Library) -> None:
 
 def test_a_link_is_one_more_name_of_the_same_bytes(library: Library) -> None:
     first = store(library, b"a.png", b"one")
-    second = library.place_link(first.path, "gen", b"d/b.png", sha(b"one"), 3)
+    second = batch_of(library).place_link(first.path, b"d/b.png", sha(b"one"), 3)
     assert second == Placed(b"gen/d/b.png")
     assert library.inode_of(first.path) == library.inode_of(second.path)
     store(library, b"c.png", b"other")
-    third = library.place_link(first.path, "gen", b"c.png", sha(b"one"), 3)
+    third = batch_of(library).place_link(first.path, b"c.png", sha(b"one"), 3)
     assert third is not None
     assert third.path.startswith(b"gen/c~")
     assert contents(library.root)[b"gen/c.png"] == b"other"
@@ -113,6 +114,19 @@ def test_a_tag_forces_its_name(library: Library) -> None:
 
 
 EVIL = [b"../x.png", b"a/../../x.png", b"/etc/x.png", b"a//x.png", b"./x.png", b"a/.", b"..", b"", b"a/", b"x\0.png"]
+
+
+PARTS = st.sampled_from([b"a", b".", b"..", b"", b"...", b".a", b"\0", b"\n", b"a\n"])
+
+
+@given(st.lists(PARTS, min_size=1).map(b"/".join))
+def test_safe_paths_are_those_without_a_part_that_leads_elsewhere(path: bytes) -> None:
+    parts = path.split(b"/")
+    if any(part in (b"", b".", b"..") or b"\0" in part for part in parts):
+        with pytest.raises(NameUnusable):
+            split(path)
+    else:
+        assert split(path) == (b"/".join(parts[:-1]), parts[-1])
 
 
 @pytest.mark.parametrize("path", EVIL)
@@ -162,9 +176,9 @@ def test_many_folders_and_threads(library: Library) -> None:
         waiting = list(pool.map(lambda data: staged(library, data), files.values()))
         library.flush(waiting, pool)
     for (path, data), made in zip(files.items(), waiting, strict=True):
-        library.place(made, "gen", path, sha(data))
+        batch_of(library).place(made, path, sha(data))
         made.close()
-    library.flush_folders()
+    batch_of(library).flush()
     assert contents(library.root) == {b"gen/" + path: data for path, data in files.items()}
 
 

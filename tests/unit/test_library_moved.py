@@ -18,6 +18,7 @@ import pytest
 from sidecar.errors import LibraryUnsafe
 from sidecar.library import FolderGone, Library, Placed, TooManyOpen
 from sidecar.library.names import TEMPORARY
+from tests.unit.batches import batch_of
 
 ONE, TWO = b"one", b"two"
 
@@ -31,7 +32,7 @@ def put(library: Library, path: bytes, data: bytes) -> Placed:
     try:
         staged.write(data)
         staged.flush()
-        return library.place(staged, "gen", path, sha(data))
+        return batch_of(library).place(staged, path, sha(data))
     finally:
         staged.close()
 
@@ -53,7 +54,7 @@ def library(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Library]
 @pytest.mark.parametrize("remade", [False, True], ids=["gone", "another-in-its-place"])
 def test_a_copy_that_was_moved_away_is_no_copy(library: Library, moved: str, remade: bool) -> None:
     placed = put(library, b"d/e/a.png", ONE)
-    library.flush_folders()
+    batch_of(library).flush()
     assert library.rehash(placed.path) == (sha(ONE), 3)
     trash = library.root.parent / "trash"
     os.rename(library.root / moved, trash)
@@ -61,7 +62,7 @@ def test_a_copy_that_was_moved_away_is_no_copy(library: Library, moved: str, rem
         (library.root / "gen/d/e").mkdir(parents=True)
     assert library.rehash(placed.path) is None
     assert put(library, b"d/e/b.png", TWO).path == b"gen/d/e/b.png"
-    library.flush_folders()
+    batch_of(library).flush()
     assert (library.root / "gen/d/e/b.png").read_bytes() == TWO
     assert [path.name for path in trash.rglob("*") if path.is_file()] == ["a.png"], "nothing new goes to the trash"
     assert library.rehash(b"gen/d/e/b.png") == (sha(TWO), 3)
@@ -70,11 +71,11 @@ def test_a_copy_that_was_moved_away_is_no_copy(library: Library, moved: str, rem
 @pytest.mark.parametrize("deleted", ["gen", "gen/d"])
 def test_a_deleted_folder_is_made_again(library: Library, deleted: str) -> None:
     put(library, b"d/a.png", ONE)
-    library.flush_folders()
+    batch_of(library).flush()
     unnamed = library._tmpfile
     shutil.rmtree(library.root / deleted)
     assert put(library, b"d/a.png", ONE) == Placed(b"gen/d/a.png")
-    library.flush_folders()
+    batch_of(library).flush()
     assert library.rehash(b"gen/d/a.png") == (sha(ONE), 3)
     assert library._tmpfile is unnamed, "a deleted folder says nothing about the file system"
 
@@ -91,11 +92,11 @@ def test_a_group_whose_folder_went_before_its_names_were_flushed_is_not_recorded
     elif remade == "by-somebody":
         (library.root / "gen/d").mkdir(parents=True)
     with pytest.raises(FolderGone, match="moved or deleted") as raised:
-        library.flush_folders()
+        batch_of(library).flush()
     assert raised.value.transient
-    library.flush_folders()
+    batch_of(library).flush()
     put(library, b"d/a.png", ONE)
-    library.flush_folders()
+    batch_of(library).flush()
     assert library.rehash(b"gen/d/a.png") == (sha(ONE), 3)
 
 
@@ -104,7 +105,7 @@ def test_bytes_on_their_way_outlive_their_folder_where_they_have_no_name(tmp_pat
     staged = with_close.stage("gen")
     staged.write(ONE)
     shutil.rmtree(with_close.root / "gen")
-    assert with_close.place(staged, "gen", b"a.png", sha(ONE)) == Placed(b"gen/a.png")
+    assert batch_of(with_close).place(staged, b"a.png", sha(ONE)) == Placed(b"gen/a.png")
     staged.close()
     with_close.close()
 
@@ -143,6 +144,61 @@ def test_a_pipe_is_no_copy_of_an_empty_file(library: Library) -> None:
     assert put(library, b"a.png", b"").path.startswith(b"gen/a~")
 
 
+# -- several groups beside each other ------------------------------------------------------------------------------
+
+
+def test_what_one_source_lost_is_told_to_that_source(library: Library) -> None:
+    put(library, b"d/a.png", ONE)
+    other = library.batch("other")
+    staged = other.stage(TWO, 0)
+    other.place(staged, b"b.png", sha(TWO))
+    os.rename(library.root / "gen/d", library.root.parent / "trash")
+    other.flush()
+    with pytest.raises(FolderGone):
+        batch_of(library).flush()
+    staged.close()
+    other.close()
+
+
+def test_a_group_flushes_its_names_though_another_flushed_the_folder_meanwhile(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(library, b"d/a.png", ONE)
+    other = library.batch("gen")
+    staged = other.stage(TWO, 0)
+    other.place(staged, b"d/b.png", sha(TWO))
+    other.flush()
+    put(library, b"d/c.png", TWO)
+    flushed: list[int] = []
+    real = os.fsync
+
+    def noting(fd: int) -> None:
+        real(fd)
+        flushed.append(os.fstat(fd).st_ino)
+
+    monkeypatch.setattr(os, "fsync", noting)
+    batch_of(library).flush()
+    assert os.stat(library.root / "gen/d").st_ino in flushed
+    staged.close()
+    other.close()
+
+
+@pytest.mark.parametrize("gone", ["deleted", "moved"])
+def test_small_files_are_staged_where_the_source_is_now(library: Library, gone: str) -> None:
+    batch = batch_of(library)
+    batch.stage(ONE, 0).close()
+    if gone == "deleted":
+        shutil.rmtree(library.root / "gen")
+    else:
+        os.rename(library.root / "gen", library.root.parent / "trash")
+    staged = batch.stage(ONE, 5)
+    placed = batch.place(staged, b"a.png", sha(ONE))
+    staged.close()
+    batch.flush()
+    assert library.rehash(placed.path) == (sha(ONE), 3)
+    assert os.stat(library.root / "gen/a.png").st_mtime_ns == 5
+
+
 # -- nobody waits for somebody else's disk ------------------------------------------------------------------------
 
 
@@ -159,11 +215,11 @@ def test_staging_waits_for_no_flush(library: Library, slow: str, monkeypatch: py
         real(fd)
 
     def proving() -> None:
-        library.place(again, "gen", b"a.png", sha(ONE))
+        batch_of(library).place(again, b"a.png", sha(ONE))
 
     again = library.stage("gen")
     again.write(ONE)
-    work: Callable[[], None] = library.flush_folders if slow == "folder" else proving
+    work: Callable[[], None] = batch_of(library).flush if slow == "folder" else proving
     with ThreadPoolExecutor(2) as pool:
         monkeypatch.setattr(os, "fsync", waiting)
         slowly = pool.submit(work)
@@ -190,11 +246,11 @@ def test_names_gained_during_a_flush_are_flushed_by_the_next(library: Library, m
             put(library, b"d/b.png", TWO)
 
     monkeypatch.setattr(os, "fsync", noting)
-    library.flush_folders()
+    batch_of(library).flush()
     assert flushed.count(inode) == 1
-    library.flush_folders()
+    batch_of(library).flush()
     assert flushed.count(inode) == 2
-    library.flush_folders()
+    batch_of(library).flush()
     assert flushed.count(inode) == 2
 
 
@@ -218,9 +274,10 @@ def test_no_descriptor_is_left(tmp_path: Path) -> None:
             if n % 90 == 0:
                 os.rename(library.root / "gen", tmp_path / f"trash-{unnamed}-{n}")
                 with pytest.raises(FolderGone):
-                    library.flush_folders()
+                    batch_of(library).flush()
         kept = open_files() - before
         assert kept <= 2 * 3 + library._folders.LIMIT
+        batch_of(library).close()
         library.close()
         assert open_files() == before
 
@@ -252,6 +309,6 @@ def test_where_links_are_missing_a_rename_that_never_replaces_serves(
     assert put(library, b"a.png", ONE) == Placed(b"gen/a.png")
     assert put(library, b"a.png", ONE) == Placed(b"gen/a.png", existed=True)
     assert put(library, b"a.png", TWO).path.startswith(b"gen/a~")
-    library.flush_folders()
+    batch_of(library).flush()
     assert not [path for path in library.root.rglob("*") if os.fsencode(path.name).startswith(TEMPORARY)]
     library.close()

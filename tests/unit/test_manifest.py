@@ -51,8 +51,8 @@ def test_what_is_recorded_is_known(manifest: Manifest) -> None:
     assert set(known) == {b"a.png", odd}
     assert (known[odd].mtime_ns, known[odd].inode, known[odd].library_path) == (NOW + 1, 9, b"gen/" + odd)
     assert manifest.known(key, b"/other") == {}
-    assert manifest.copy_of(b"\2" * 32) == (b"gen/" + odd, 10)
-    assert manifest.copy_of(b"\3" * 32) is None
+    assert manifest.copies_of([b"\2" * 32, b"\3" * 32]) == {b"\2" * 32: (b"gen/" + odd, 10)}
+    assert manifest.copies_of([b"%032d" % n for n in range(1500)]) == {}
 
 
 def test_a_name_with_new_bytes_replaces_its_row_and_keeps_the_old_one(manifest: Manifest) -> None:

@@ -43,6 +43,9 @@ class TarFile:
     def chunks(self) -> Iterator[memoryview]:
         return self._member.chunks()
 
+    def whole(self) -> bytes:
+        return self._member.whole()
+
 
 class TarReading:
     """Files of a tar stream whose names `rename` knows; everything else is passed over.

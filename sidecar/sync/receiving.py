@@ -1,0 +1,76 @@
+"""One file's bytes on their way from the wire: hashed, looked at for their format's end, held or staged."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+
+from sidecar.errors import Cancelled
+from sidecar.library import Library
+from sidecar.media.endings import ending_check, ending_of
+from sidecar.models import FileStat, shown
+from sidecar.progress import FileCount, ProgressManager
+from sidecar.sync.groups import Fetched, Memory
+from sidecar.transports.base import Member
+
+SMALL = 1 << 18  # files up to this size wait for their commit in memory, bytes
+HELD = 24 << 20  # while there is room: all of them together, bytes
+
+
+class Receiver:
+    """Receives files of one source; for several worker threads, until `stop` is set."""
+
+    def __init__(self, library: Library, source: str, progress: ProgressManager, stop: threading.Event, memory: Memory
+                 ) -> None:  # fmt: skip
+        self._library = library
+        self._source = source
+        self._progress = progress
+        self._stop = stop
+        self._memory = memory
+
+    def receive(self, member: Member, stat: FileStat) -> Fetched:
+        """All bytes of a member whose size is the scanned one. Raises StreamBroken, LibraryFull, Cancelled."""
+        folder, _, name = stat.path.rpartition(b"/")
+        count = self._progress.begin(self._source, shown(folder), shown(name), stat.size)
+        try:
+            if stat.size <= SMALL and self._memory.take(stat.size):
+                fetched = self._small(member, stat, count)
+            else:
+                fetched = self._large(member, stat, count)
+        except BaseException:
+            count.drop()
+            raise
+        count.read()
+        return fetched
+
+    def _small(self, member: Member, stat: FileStat, count: FileCount) -> Fetched:
+        """Memory for it is taken. The committer's thread stages it: many at once, and only those that are proven."""
+        try:
+            data = member.whole()
+            if self._stop.is_set():
+                raise Cancelled("cancelled")
+            count.advance(len(data))
+            digest, ending = hashlib.sha256(data).digest(), ending_of(stat.path, data)
+            return Fetched(stat, digest, ending, (data, self._memory), count)
+        except BaseException:
+            self._memory.give_back(stat.size)
+            raise
+
+    def _large(self, member: Member, stat: FileStat, count: FileCount) -> Fetched:
+        digest, check = hashlib.sha256(), ending_check(stat.path)
+        staged = self._library.stage(self._source)
+        try:
+            for chunk in member.chunks():
+                digest.update(chunk)
+                if check is not None:
+                    check.feed(chunk)
+                staged.write(chunk)
+                count.advance(len(chunk))
+                if self._stop.is_set():
+                    raise Cancelled("cancelled")
+            staged.stamp(stat.mtime_ns)
+            ending = check.verdict() if check is not None else None
+            return Fetched(stat, digest.digest(), ending, staged, count)
+        except BaseException:
+            staged.close()
+            raise
