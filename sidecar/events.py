@@ -37,6 +37,17 @@ class FileFailed(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class SourceRead(Event):
+    """Reads of a source have ended. `received` are the bytes that came over the wire.
+
+    `froze` has, for each read that held the engine's lock on a running container, for how long, in seconds.
+    """
+
+    received: int
+    froze: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class FilePurged(Event):
     """An original was deleted."""
 

@@ -127,7 +127,8 @@ class Scan:
     listed: their absence from `entries` means nothing. `owner` is (uid, gid) of the root, (-1, -1) where unknown.
     `received` are the bytes that came with the list, whole archives where nothing less can be read. `scanner` names how
     it was made: `python`, `sh`, `archive`, `local`, `ssh`. Where a basis was given, `same` are the folders that are as
-    their mark there says, of which only the folders in them are among `entries`; `marks` are those of others.
+    their mark there says, of which only the folders in them are among `entries`; `marks` are those of others. `froze`
+    is for how long the list held the engine's lock on a running container, in seconds.
     """
 
     root: bytes
@@ -140,6 +141,7 @@ class Scan:
     received: int = 0
     marks: Mapping[bytes, Mark] = field(default_factory=dict)
     same: Mapping[bytes, Mark] = field(default_factory=dict)
+    froze: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

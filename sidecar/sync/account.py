@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from sidecar.errors import NameUnusable
-from sidecar.events import Bus, FileFailed, FileStored
+from sidecar.events import Bus, FileFailed, FileStored, SourceRead
 from sidecar.manifest import Waiting
 from sidecar.models import FileStat, Problem
 from sidecar.sync.diff import UNUSABLE, Decision
@@ -40,6 +40,20 @@ class Account:
         """Count what a real run would fetch."""
         self.report.would_store += len(decision.fetch)
         self.report.bytes_to_store += sum(stat.size for stat in decision.fetch)
+
+    def listed(self, size: int, froze: float) -> None:
+        """So many bytes came with a list, for which the container was locked for so many seconds."""
+        self.report.bytes_listed += size
+        self._read(size, (froze,) if froze else ())
+
+    def received(self, size: int, froze: Sequence[float]) -> None:
+        """So many bytes came with files; `froze` are the seconds for which each read locked the container."""
+        self.report.bytes_received += size
+        self._read(size, tuple(froze))
+
+    def _read(self, size: int, froze: tuple[float, ...]) -> None:
+        if size or froze:
+            self._bus.emit(SourceRead(self._job, self._source, size, froze))
 
     def stored(self, stored: FileStored) -> None:
         """It is in the library and on record."""

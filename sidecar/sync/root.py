@@ -35,7 +35,7 @@ class RootPass:
         found = await look(manifest, self._place, self._adapter, options, begun)
         scan, decision = found.scan, found.decision
         require_apart(self._parts.library, scan)
-        account.report.bytes_listed += scan.received
+        account.listed(scan.received, scan.froze)
         account.decided(decision)
         if options.dry_run:
             account.previewed(decision)

@@ -62,7 +62,7 @@ class Rounds:
             self._give_up([stat for stat in left if stat.path in self._account.waiting], {}, str(error))
             raise
         report = self._account.report
-        report.bytes_received += moved.received
+        self._account.received(moved.received, moved.froze)
         for road, count in moved.roads.items():
             report.road[road] += count
         self._reasons |= moved.broken | {p.path: p.reason for p in moved.failed}

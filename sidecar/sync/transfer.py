@@ -33,9 +33,13 @@ from sidecar.transports.base import Reading, TransportAdapter
 
 @dataclass(slots=True)
 class Moved:
-    """What a set of transfers came to. `begun` lacks those that its meter did not admit any more."""
+    """What a set of transfers came to. `begun` lacks those that its meter did not admit any more.
+
+    `froze` are the seconds for which each read held the lock of a running container.
+    """
 
     received: int = 0
+    froze: list[float] = field(default_factory=list)
     roads: dict[Road, int] = field(default_factory=lambda: dict.fromkeys(Road, 0))
     failed: list[Problem] = field(default_factory=list)
     broken: dict[bytes, str] = field(default_factory=dict)
@@ -179,6 +183,8 @@ class Mover:
                 self._aborts.pop(me, None)
                 if reading is not None:
                     moved.received += reading.received
+                    if transfer.road is not Road.STREAM and self._adapter.capabilities.reads_lock:
+                        moved.froze.append(reading.seconds)
                     moved.failed += [Problem(path, reason) for path, reason in reading.problems]
 
     def _deliver(self, fetched: Fetched, road: Road, group: Group, moved: Moved, *, wait: bool) -> None:

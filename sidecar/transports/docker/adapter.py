@@ -188,6 +188,7 @@ class DockerAdapter:
                 members = TarReader(readinto)
                 return _listed(members), members.received
 
+        since = time.monotonic()
         try:
             (entries, problems, owner), received = await asyncio.to_thread(read)
         except asyncio.CancelledError:
@@ -199,7 +200,8 @@ class DockerAdapter:
                 raise
             raise StreamBroken(f"{self._source.container} cannot be listed without locking it for over {hold:.0f} s: "
                                f"{error}", hint="let an agent run in it (exec), or stop it") from error  # fmt: skip
-        return Scan(root, entries, now, "archive", problems, owner, received=received)
+        froze = 0.0 if hold is None else time.monotonic() - since
+        return Scan(root, entries, now, "archive", problems, owner, received=received, froze=froze)
 
     async def restat(self, root: bytes, paths: Sequence[bytes]) -> dict[bytes, FileStat]:
         if self._start is not None:
