@@ -6,7 +6,14 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+)
 
 from sidecar.events import Bus, Event, FileFailed, FilePurged, FileStored, JobChanged, SourceRead, SourceSlowed
 from sidecar.faults import REASONS, reason_of
@@ -22,6 +29,7 @@ class Metrics:
     """Counts events. Listens in whatever thread they come from."""
 
     def __init__(self) -> None:
+        disable_created_metrics()  # a second series for each one, which nobody asks for
         self.registry = CollectorRegistry()
         made: dict[str, Any] = {"namespace": "media_sync", "registry": self.registry}
         self._stored = Counter("files_stored", "Files stored in the library.", ["source"], **made)

@@ -15,9 +15,11 @@ from sidecar.desk import JobDesk
 from sidecar.events import Event, JobChanged
 from sidecar.health import Heart, own_health
 from sidecar.jobs import PASSING, Action, Cause, JobState, Request
+from sidecar.metrics import Metrics
 from sidecar.orchestrator import first_of
 from sidecar.progress import View
 from sidecar.schedule import Timed, Timetable, timed_jobs, zone_of
+from sidecar.telling import telling
 from sidecar.triggers import EngineTriggers, ask, by_schedule
 from sidecar.workspace import Workspace, open_workspace
 
@@ -40,9 +42,10 @@ async def serve(
                           time.time_ns())  # fmt: skip
         _announce(settings, jobs)
         stack.callback(work.tools.bus.subscribe(Passes(next_pass)))
+        metrics = await stack.enter_async_context(telling(work.tools))
         desk = await stack.enter_async_context(JobDesk(work.orchestrator, work.tools, view))
         group = await stack.enter_async_context(owned())
-        await stack.enter_async_context(_http(work, desk))
+        await stack.enter_async_context(_http(work, desk, metrics))
         stack.callback(desk.close)  # before anything else ends: cutting transfers off takes the longest
         heart = await asyncio.to_thread(Heart, work.manifest, desk, table.next_ns)
         group.create_task(heart.beat(), name="signs of life")
@@ -54,7 +57,7 @@ async def serve(
 
 
 @asynccontextmanager
-async def _http(work: Workspace, desk: JobDesk) -> AsyncIterator[None]:
+async def _http(work: Workspace, desk: JobDesk, metrics: Metrics) -> AsyncIterator[None]:
     if not work.settings.api.enabled:
         yield
         return
@@ -63,7 +66,7 @@ async def _http(work: Workspace, desk: JobDesk) -> AsyncIterator[None]:
     async def well() -> tuple[bool, str]:
         return await asyncio.to_thread(own_health, work.manifest, time.time_ns())
 
-    async with answering(work.tools, desk, work.providers, well):
+    async with answering(work.tools, desk, work.providers, well, metrics.text):
         yield
 
 
