@@ -29,7 +29,7 @@ class Metrics:
     """Counts events. Listens in whatever thread they come from."""
 
     def __init__(self) -> None:
-        disable_created_metrics()  # a second series for each one, which nobody asks for
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each one, which nobody asks for
         self.registry = CollectorRegistry()
         made: dict[str, Any] = {"namespace": "media_sync", "registry": self.registry}
         self._stored = Counter("files_stored", "Files stored in the library.", ["source"], **made)
