@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # How fast: media-sync beside docker cp, docker exec tar, rsync and rclone, on an engine that nobody else uses.
 #
-#   tests/bench/run.sh                      everything, medians of five; half an hour, 60 GB of disk
+#   tests/bench/run.sh                      everything, medians of five; allow an hour, and 60 GB of disk
 #   tests/bench/run.sh --only A,C,freeze    some workloads; --times N, --scale 0.1, --small, --json FILE; see --help
 #   tests/bench/run.sh --engine-bin DIR     with the dockerd and containerd of DIR, where packages were unpacked
 #                                           (`dpkg -x`), and the system's runc
@@ -38,6 +38,7 @@ wanted_packages() {
 end() {
     finish
     if [ -e "$ENGINE/folder" ]; then return; fi # it is still running, for somebody else
+    say "· removing what was copied"
     unmount_below "$ENGINE"
     rm -rf "$ENGINE/data" "$ENGINE/work"
 }
