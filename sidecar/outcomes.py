@@ -29,3 +29,19 @@ def whole_problem(entry: dict[str, Any]) -> str:
     told = entry.get("error") or entry.get("refused")
     whole = (p["reason"] for p in entry.get("problems", ()) if not p.get("path"))
     return str(told or next(whole, ""))
+
+
+def total(view: JobView, count: str) -> int:
+    """The sum of a count over all sources of a job."""
+    return sum(int(entry.get(count) or 0) for _, _, entry in entries(view))
+
+
+def why_not(view: JobView) -> str:
+    """Why a job did not do all that it was to, in one line; "" when it did."""
+    if view.problem:
+        return view.problem
+    reasons = [f"{source}: {why}" for source, _, entry in entries(view) if (why := whole_problem(entry))]
+    failed = total(view, "failed")
+    if failed > len(reasons):
+        reasons.append(f"{failed - len(reasons)} files failed")
+    return "; ".join(reasons[:10])

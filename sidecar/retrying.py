@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable
+from collections.abc import AsyncIterable, Callable
 
 import stamina
 import stamina.instrumentation
@@ -30,5 +30,11 @@ stamina.instrumentation.set_on_retry_hooks([_said])  # in place of a warning for
 
 def attempts(patient: bool) -> AsyncIterable[stamina.Attempt]:
     """`async for attempt in attempts(True): with attempt: …`; one attempt only where somebody waits for the answer."""
-    return stamina.retry_context(on=worth_another, attempts=ATTEMPTS if patient else 1, timeout=None,
-                                 wait_initial=FIRST_WAIT, wait_max=LONGEST_WAIT, wait_jitter=JITTER)  # fmt: skip
+    return tried(worth_another, ATTEMPTS if patient else 1, FIRST_WAIT, LONGEST_WAIT, JITTER)
+
+
+def tried(on: Callable[[Exception], bool], most: int, first: float, longest: float, jitter: float
+          ) -> AsyncIterable[stamina.Attempt]:  # fmt: skip
+    """Attempts while `on` holds for their error, with waits in seconds that double from `first` to `longest`."""
+    return stamina.retry_context(on=on, attempts=most, timeout=None, wait_initial=first, wait_max=longest,
+                                 wait_jitter=jitter)  # fmt: skip

@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from sidecar.desk import view_of
 from sidecar.jobwork import Tools
 from sidecar.metrics import Metrics, counting
+from sidecar.notify import notifying
 
 REMEMBERED = 1000  # jobs of earlier runs that are looked through for the last success of each source
 
@@ -19,4 +20,5 @@ async def telling(tools: Tools) -> AsyncIterator[Metrics]:
     rows = await asyncio.to_thread(tools.manifest.jobs, REMEMBERED)
     async with AsyncExitStack() as stack:
         metrics = stack.enter_context(counting(tools.bus, [view_of(row) for row in rows]))
+        await stack.enter_async_context(notifying(tools.settings.notify, tools.bus))
         yield metrics

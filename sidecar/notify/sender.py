@@ -1,0 +1,157 @@
+"""Brings requests to one address: one after another, with a time-out and retries, from a queue that cannot grow."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+
+import aiohttp
+from loguru import logger
+
+from sidecar import __version__
+from sidecar.config import place_of
+from sidecar.notify.guard import CheckedResolver, TargetRefused, require_literal_allowed
+from sidecar.retrying import tried
+
+WAITING = 1000  # requests that may wait; the oldest make way
+ATTEMPTS = 5
+LAST_WORDS = 0.25  # seconds that what still waits gets at the end
+_LATER = frozenset({408, 425, 429})  # besides 5xx, answers that mean: try again
+
+
+class _TryAgain(Exception):
+    """An answer, or none, that a later attempt may better."""
+
+
+class _Pointless(Exception):
+    """An answer that will not change."""
+
+
+def _mends(error: Exception) -> bool:
+    return isinstance(error, _TryAgain)
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One POST. `headers` are made when it is sent, from its body: a signature carries the time."""
+
+    url: str
+    body: bytes
+    headers: Callable[[bytes], Mapping[str, str]] = field(default=lambda _body: {})
+    what: str = ""
+
+
+class Sender:
+    """Sends what is put into it while `running`. `name` is how log lines call it, `timeout` is of one attempt, in s."""
+
+    def __init__(self, name: str, *, timeout: float, allow_private: bool, wait: float = 1.0) -> None:
+        self._name = name
+        self._timeout = timeout
+        self._allow_private = allow_private
+        self._wait = wait
+        self._lock = threading.Lock()
+        self._queue: deque[Message] = deque()
+        self._ready = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        self._well = True
+        self.dropped = 0
+
+    def put(self, message: Message) -> None:
+        """Queue a message, from any thread. When too many wait, the oldest is dropped."""
+        with self._lock:
+            full = len(self._queue) >= WAITING
+            if full:
+                self._queue.popleft()
+                self.dropped += 1
+                first = self.dropped == 1
+            self._queue.append(message)
+        if full and first:
+            logger.warning("{}: more than {} messages wait: the oldest are dropped", self._name, WAITING)
+        self._loop.call_soon_threadsafe(self._wake)
+
+    def _wake(self) -> None:
+        self._idle.clear()
+        self._ready.set()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Send meanwhile; what waits at the end gets a moment."""
+        connector = aiohttp.TCPConnector(resolver=CheckedResolver(allow_private=self._allow_private),
+                                         use_dns_cache=False, limit=2)  # fmt: skip
+        session = aiohttp.ClientSession(
+            connector=connector,
+            timeout=aiohttp.ClientTimeout(total=self._timeout),
+            headers={"User-Agent": f"forge-media-sync/{__version__}"},
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trust_env=False,
+        )
+        async with session:
+            sending = asyncio.create_task(self._send_all(session), name=f"{self._name} sender")
+            try:
+                yield
+            finally:
+                await asyncio.sleep(0)  # what other threads have just put is seen
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._idle.wait(), LAST_WORDS)
+                sending.cancel()
+                await asyncio.wait([sending])
+
+    async def _send_all(self, session: aiohttp.ClientSession) -> None:
+        while True:
+            with self._lock:
+                message = self._queue.popleft() if self._queue else None
+                if message is None:
+                    self._ready.clear()
+                    if self.dropped:
+                        logger.warning("{}: {} messages were dropped", self._name, self.dropped)
+                        self.dropped = 0
+            if message is None:
+                self._idle.set()
+                await self._ready.wait()
+                continue
+            await self._deliver(session, message)
+
+    async def _deliver(self, session: aiohttp.ClientSession, message: Message) -> None:
+        """Send one message, and say so only when that begins to fail, or works again."""
+        try:
+            async for attempt in tried(_mends, ATTEMPTS, self._wait, 30 * self._wait, self._wait / 2):
+                with attempt:
+                    await self._once(session, message)
+        except (_TryAgain, _Pointless, TargetRefused) as error:
+            if self._well:
+                told = error.line() if isinstance(error, TargetRefused) else str(error)
+                logger.warning("{} to {} failed: {}", self._name, place_of(message.url), told)
+            self._well = False
+            return
+        if not self._well:
+            logger.info("{} to {} works again", self._name, place_of(message.url))
+        self._well = True
+
+    async def _once(self, session: aiohttp.ClientSession, message: Message) -> None:
+        require_literal_allowed(message.url, allow_private=self._allow_private)
+        try:
+            async with session.post(message.url, data=message.body, headers=message.headers(message.body),
+                                    allow_redirects=False) as answer:  # fmt: skip
+                status = answer.status
+        except TargetRefused:
+            raise
+        except aiohttp.InvalidURL as error:
+            raise _Pointless(str(error)) from None
+        except TimeoutError:
+            raise _TryAgain(f"no answer within {self._timeout:g} s") from None
+        except (aiohttp.ClientError, OSError) as error:
+            cause = error.__cause__ or getattr(error, "os_error", None)
+            if isinstance(cause, TargetRefused):
+                raise cause from None
+            raise _TryAgain(str(error) or type(error).__name__) from None
+        if 300 <= status < 400:
+            raise _Pointless(f"it answered {status}: redirects are not followed")
+        if status >= 500 or status in _LATER:
+            raise _TryAgain(f"it answered {status}")
+        if status >= 400:
+            raise _Pointless(f"it answered {status}")
