@@ -38,6 +38,7 @@ class _Job:
     view: JobView
     progress: ProgressManager
     turn: asyncio.Event = field(default_factory=asyncio.Event)
+    begun: asyncio.Event = field(default_factory=asyncio.Event)  # cancelled before, a task does nothing
     over: asyncio.Event = field(default_factory=asyncio.Event)
     task: asyncio.Task[None] | None = None
     looked: bool = False
@@ -98,6 +99,7 @@ class JobDesk:
         views = (self._make_view(),) if self._make_view is not None else ()
         job = self._jobs[view.id] = _Job(view, ProgressManager(request.action, views))
         job.task = self._group.create_task(self._live(job), name=f"job {view.id}")
+        job.task.add_done_callback(lambda _: self._forget(job))
         self._show(job)
         self._let_begin()
         return job.view
@@ -148,6 +150,7 @@ class JobDesk:
         if one is None or one.task is None:
             return False
         one.cancelled = True
+        await one.begun.wait()
         one.task.cancel()
         await one.over.wait()
         return True
@@ -193,21 +196,11 @@ class JobDesk:
 
     async def _live(self, job: _Job) -> None:
         """One job from its arrival to its end."""
-        request, manifest, clock_ns = job.view.request, self._tools.manifest, self._tools.clock_ns
+        job.begun.set()
         try:
-            if not job.turn.is_set():
-                if not request.dry_run:
-                    await finished(asyncio.to_thread(manifest.queue_job, job.view.id, request.action, request.cause,
-                                                     job.view.queued_ns, request.sources))  # fmt: skip
-                try:
-                    await job.turn.wait()
-                except asyncio.CancelledError:
-                    if not request.dry_run:
-                        note = json.dumps({"problem": "cancelled before it began"})
-                        await finished(asyncio.to_thread(manifest.end_job, job.view.id, False, note, clock_ns(),
-                                                         JobState.CANCELLED))  # fmt: skip
-                    raise
             async with self._ending(job):
+                if not job.turn.is_set():
+                    await self._wait_for_turn(job)
                 report = await self._orchestrator.perform(job.view.request, job.progress, job.view.id,
                                                           lambda: self._looked(job))  # fmt: skip
                 self._finish(job, JobState.DONE if report.ok else JobState.PARTLY, report=report)
@@ -215,10 +208,28 @@ class JobDesk:
             self._finish(job, JobState.CANCELLED, "cancelled")
             if not job.cancelled:
                 raise
-        finally:
-            job.progress.close()
-            self._jobs.pop(job.view.id, None)
-            job.over.set()
+
+    async def _wait_for_turn(self, job: _Job) -> None:
+        request, manifest, clock_ns = job.view.request, self._tools.manifest, self._tools.clock_ns
+        if request.dry_run:
+            await job.turn.wait()
+            return
+        try:
+            await finished(asyncio.to_thread(manifest.queue_job, job.view.id, request.action, request.cause,
+                                             job.view.queued_ns, request.sources))  # fmt: skip
+            await job.turn.wait()
+        except asyncio.CancelledError:
+            note = json.dumps({"problem": "cancelled before it began"})
+            await finished(asyncio.to_thread(manifest.end_job, job.view.id, False, note, clock_ns(),
+                                             JobState.CANCELLED))  # fmt: skip
+            raise
+
+    def _forget(self, job: _Job) -> None:
+        self._finish(job, JobState.CANCELLED, "cancelled")  # one that was stopped before its first step
+        job.progress.close()
+        self._jobs.pop(job.view.id, None)
+        job.over.set()
+        if not self._closed:
             self._let_begin()
 
     @asynccontextmanager

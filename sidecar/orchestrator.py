@@ -191,12 +191,11 @@ class SyncOrchestrator:
     async def _recorded(self, report: JobReport, request: Request) -> AsyncIterator[None]:
         manifest, clock_ns = self._tools.manifest, self._tools.clock_ns
         with logger.contextualize(job=report.job):
-            if not request.dry_run:
-                await finished(asyncio.to_thread(manifest.start_job, report.job, request.action, request.cause,
-                                                 clock_ns(), request.sources))  # fmt: skip
             problem, state = "", JobState.DONE
             try:
                 if not request.dry_run:
+                    await finished(asyncio.to_thread(manifest.start_job, report.job, request.action, request.cause,
+                                                     clock_ns(), request.sources))  # fmt: skip
                     await asyncio.to_thread(ClockWatch(manifest).look)
                 yield
                 state = JobState.DONE if report.ok else JobState.PARTLY

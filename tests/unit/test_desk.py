@@ -1,0 +1,164 @@
+"""The desk: who waits, who joins whom, what is recorded of those that never began. Nothing here needs an engine."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from sidecar.catalog import Catalog
+from sidecar.config import load
+from sidecar.desk import WAITING, JobDesk
+from sidecar.errors import ManifestDamaged, TooManyJobs
+from sidecar.events import Bus, Event, JobChanged
+from sidecar.jobs import Action, Cause, JobState, Request
+from sidecar.jobwork import Tools
+from sidecar.library import Library
+from sidecar.manifest import Manifest
+from sidecar.orchestrator import SyncOrchestrator
+from sidecar.patience import Patience
+from sidecar.writers import Writers
+
+SYNC_A = Request(Action.SYNC, Cause.EVENT, ("a",))
+
+
+@asynccontextmanager
+async def tools_in(folder: Path) -> AsyncIterator[Tools]:
+    """A service without any way to a source: a job that begins ends at once, because there is none."""
+    settings = load({"library": str(folder / "library"), "state": str(folder)}, env={}, cwd=folder).settings
+    manifest, bus = Manifest.open(folder), Bus()
+    library = Library.open(folder / "library", expect=manifest.library_id())
+    try:
+        yield Tools(settings, Catalog([], bus), library, manifest, bus, Writers(), Patience())
+    finally:
+        library.close()
+        manifest.close()
+
+
+@pytest.fixture
+async def tools(tmp_path: Path) -> AsyncIterator[Tools]:
+    async with tools_in(tmp_path) as made:
+        yield made
+
+
+@asynccontextmanager
+async def desk_of(tools: Tools) -> AsyncIterator[JobDesk]:
+    async with JobDesk(SyncOrchestrator(tools), tools) as desk:
+        yield desk
+
+
+async def test_equal_jobs_that_wait_are_one_and_the_stronger_cause_counts(tools: Tools) -> None:
+    async with desk_of(tools) as desk, tools.writers.writing("a", Action.SYNC):
+        first = desk.submit(SYNC_A)
+        assert first.state is JobState.QUEUED
+        joined = desk.submit(Request(Action.SYNC, Cause.API, ("a",)))
+        assert joined.id == first.id
+        assert joined.request.cause is Cause.API
+        assert desk.submit(SYNC_A).request.cause is Cause.API, "and stays"
+        assert desk.submit(Request(Action.PURGE, Cause.EVENT, ("a",))).id != first.id
+        assert desk.submit(Request(Action.SYNC, Cause.EVENT, ("a",), dry_run=True)).id != first.id
+        assert len(desk.queued()) == 2, "a dry run waits for nobody"
+
+
+async def test_a_job_waits_for_its_sources_alone(tools: Tools) -> None:
+    async with desk_of(tools) as desk:
+        async with tools.writers.writing("a", Action.SYNC):
+            waiting, other = desk.submit(SYNC_A), desk.submit(Request(Action.SYNC, Cause.EVENT, ("b",)))
+            assert (await desk.wait(other.id)).state is JobState.FAILED, "there is no source b"
+            assert [view.id for view in desk.queued()] == [waiting.id]
+        done = await asyncio.wait_for(desk.wait(waiting.id), 30)
+        assert "there is no source a" in done.problem
+        assert (await desk.recall(waiting.id)) == done
+
+
+async def test_one_that_is_cancelled_before_it_began_has_its_row(tools: Tools) -> None:
+    async with desk_of(tools) as desk, tools.writers.writing("a", Action.SYNC):
+        view = desk.submit(SYNC_A)
+        assert await desk.cancel(view.id)
+        assert not await desk.cancel(view.id)
+        assert (await desk.wait(view.id)).state is JobState.CANCELLED
+    row = tools.manifest.job(view.id)
+    assert row is not None
+    assert (row.state, row.ok, row.started_ns, row.sources) == ("cancelled", False, None, ("a",))
+    assert row.ended_ns is not None
+
+
+async def test_only_so_many_may_wait(tools: Tools) -> None:
+    async with desk_of(tools) as desk, tools.writers.writing("a", Action.SYNC):
+        for number in range(WAITING):
+            desk.submit(Request(Action.PURGE, Cause.API, ("a",), files={"a": ((b"/o", b"%d" % number),)}))
+        with pytest.raises(TooManyJobs):
+            desk.submit(SYNC_A)
+        desk.close()
+        with pytest.raises(TooManyJobs, match="ending"):
+            desk.submit(SYNC_A)
+
+
+async def test_every_change_is_told_and_remembered(tools: Tools) -> None:
+    heard: list[Event] = []
+    tools.bus.subscribe(heard.append)
+    async with desk_of(tools) as desk:
+        ids = [(await desk.wait(desk.submit(Request(Action.SYNC, Cause.API)).id)).id for _ in range(3)]
+        states = [event.view.state for event in heard if isinstance(event, JobChanged) and event.job == ids[0]]
+        assert states == [JobState.QUEUED, JobState.RUNNING, JobState.FAILED]
+        assert [view.id for view in desk.recent(2)] == [ids[2], ids[1]]
+        assert [view.id for view in desk.recent(5, before=ids[2])] == [ids[1], ids[0]]
+        assert desk.running() == desk.queued() == []
+    async with desk_of(tools) as again:
+        assert [view.id for view in again.recent(10)] == ids[::-1]
+        assert again.recent(10)[0].problem == "there is no source to work on — " + tools_hint(again)
+
+
+def tools_hint(desk: JobDesk) -> str:
+    return desk.recent(1)[0].problem.partition(" — ")[2]
+
+
+async def test_a_pass_leaves_to_others_what_they_do_already(tools: Tools) -> None:
+    writers = tools.writers
+    assert not writers.covered("a", Action.SYNC)
+    async with writers.writing("a", Action.RUN):
+        assert writers.covered("a", Action.SYNC)
+        assert writers.covered("a", Action.PURGE)
+    async with writers.writing("a", Action.SYNC):
+        assert not writers.covered("a", Action.RUN), "nobody purges it"
+        assert writers.covered("a", Action.SYNC)
+    async with writers.writing("a"):
+        assert not writers.claimed("a"), "a short touch is no job"
+
+
+async def test_one_writer_at_a_time_in_the_order_of_asking(tools: Tools) -> None:
+    order: list[int] = []
+
+    async def write(number: int) -> None:
+        async with tools.writers.writing("a", Action.SYNC):
+            order.append(number)
+            await asyncio.sleep(0.01)
+            order.append(number)
+
+    async with asyncio.TaskGroup() as group:
+        for number in range(3):
+            group.create_task(write(number))
+    assert order == [0, 0, 1, 1, 2, 2]
+
+
+async def test_a_damaged_manifest_ends_the_desk(tools: Tools) -> None:
+    async def work() -> None:
+        async with desk_of(tools) as desk:
+            tools.manifest._db.execute("DROP TABLE jobs")
+            desk.submit(Request(Action.SYNC, Cause.API))
+            await asyncio.sleep(30)
+
+    with pytest.raises(ManifestDamaged):
+        await work()
+
+
+async def test_open_rows_of_a_killed_process_are_closed(tools: Tools) -> None:
+    tools.manifest.start_job("killed", "run", "schedule", 1)
+    tools.manifest.queue_job("waited", "run", "schedule", 1)
+    assert tools.manifest.close_jobs('{"problem": "interrupted"}', 2) == 2
+    assert tools.manifest.close_jobs('{"problem": "interrupted"}', 3) == 0
+    async with desk_of(tools) as desk:
+        assert [(v.state, v.problem) for v in desk.recent(2)] == [(JobState.FAILED, "interrupted")] * 2
