@@ -262,11 +262,15 @@ class JobDesk:
 
     def _show(self, job: _Job, **changed: object) -> None:
         job.view = replace(job.view, **changed)  # type: ignore[arg-type]
-        self._views[job.view.id] = job.view
+        self.show(job.view)
+
+    def show(self, view: JobView) -> None:
+        """Keep a job as it stands now and tell of it; for one that somebody else carries out and records, too."""
+        self._views[view.id] = view
         spare = len(self._views) - KEPT - len(self._jobs)
         for old in [view.id for view in self._views.values() if view.state.ended][: max(0, spare)]:
             del self._views[old]
-        self._tools.bus.emit(JobChanged(job.view.id, "", job.view))
+        self._tools.bus.emit(JobChanged(view.id, "", view))
 
 
 def view_of(row: JobRow) -> JobView:

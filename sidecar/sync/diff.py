@@ -11,6 +11,8 @@ from sidecar.models import NS, FileStat, FileType, Problem, Rules, Scan, same_st
 from sidecar.patterns import matches
 
 UNUSABLE = "the library cannot hold it: "  # begins the reason of a file whose bytes came and found no name
+EMPTY = "empty"
+UNFETCHED = "not fetched yet"
 ALONE = "text without a picture of its name"
 UNUSABLE_NS = 24 * 3600 * NS  # after which it is tried again: somebody may have made room
 
@@ -168,7 +170,7 @@ def _settle(result: Decision, stat: FileStat, before: Waiting | None, now_ns: in
     patient = age >= settling.incomplete_ns
     reason = ""
     if stat.size == 0:
-        reason = "empty"
+        reason = EMPTY
     elif age < settling.quiet_ns:
         # a shell knows its clock to the second only
         reason = "changed a moment ago" if stat.mtime_ns < now_ns + NS else "its mtime lies in the future"
@@ -179,7 +181,7 @@ def _settle(result: Decision, stat: FileStat, before: Waiting | None, now_ns: in
         result.waiting[stat.path] = Waiting(stat.size, stat.mtime_ns, stat.inode, since, fetched, reason)
         return
     result.fetch[stat] = not patient
-    result.waiting[stat.path] = Waiting(stat.size, stat.mtime_ns, stat.inode, since, fetched, "not fetched yet")
+    result.waiting[stat.path] = Waiting(stat.size, stat.mtime_ns, stat.inode, since, fetched, UNFETCHED)
 
 
 def _hidden_by(path: bytes, unlisted: frozenset[bytes]) -> bool:

@@ -15,6 +15,7 @@ from sidecar.models import Source
 from sidecar.progress import ProgressManager
 from sidecar.sync.account import Account
 from sidecar.sync.context import Parts, SyncOptions
+from sidecar.sync.diff import Settling
 from sidecar.sync.fetching import Fetching
 from sidecar.sync.pulling import Pull, Pulled
 from sidecar.sync.report import SyncReport
@@ -28,6 +29,11 @@ class SyncEngine:
     def __init__(self, library: Library, manifest: Manifest, options: SyncOptions, bus: Bus,
                  clock_ns: Callable[[], int] = time.time_ns) -> None:  # fmt: skip
         self._parts = Parts(library, manifest, options, bus, clock_ns)
+
+    @property
+    def settling(self) -> Settling:
+        """How long files are left alone."""
+        return self._parts.options.settling
 
     async def run(self, job: str, source: Source, adapter: TransportAdapter, progress: ProgressManager) -> SyncReport:
         """One pass over all roots of a source.

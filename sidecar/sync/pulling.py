@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from sidecar.manifest import Known, Waiting
 from sidecar.media.kinds import group_key
 from sidecar.models import Road, Scan
-from sidecar.sync.diff import ALONE, Decision, Settling, Terms, decide, media_groups
+from sidecar.sync.diff import ALONE, EMPTY, UNFETCHED, Decision, Settling, Terms, decide, media_groups
 from sidecar.sync.fetching import Fetching, require_apart
 from sidecar.sync.groups import CHANGED
 from sidecar.sync.report import SyncReport
@@ -70,15 +70,18 @@ def look_again(pulled: Pulled, waiting: Mapping[bytes, Waiting], now_ns: int, se
     failed = {problem.path for problem in pulled.report.failed}
     pulled.again |= {problem.path for problem in pulled.report.skipped if problem.reason == ALONE} | failed
     for path, one in waiting.items():
-        if path in failed or one.reason == "empty":  # who fills an empty file closes it again, and that is told
-            continue
-        quiet_at = one.mtime_ns + settling.quiet_ns
-        if one.fetched:
-            pulled.later[path] = max(one.mtime_ns + settling.incomplete_ns, now_ns + settling.quiet_ns)
-        elif one.reason == CHANGED or not now_ns < quiet_at <= now_ns + settling.quiet_ns:
-            pulled.later[path] = now_ns + settling.quiet_ns
-        else:
-            pulled.later[path] = quiet_at
+        if path not in failed and (due_ns := worth_a_look(one, now_ns, settling)) is not None:
+            pulled.later[path] = due_ns
+
+
+def worth_a_look(one: Waiting, now_ns: int, settling: Settling) -> int | None:
+    """When a file that waits may have settled; None where its time does not tell."""
+    if one.reason in (EMPTY, UNFETCHED):  # who fills an empty file closes it again; a failure is no matter of time
+        return None
+    soon, quiet_at = now_ns + settling.quiet_ns, one.mtime_ns + settling.quiet_ns
+    if one.fetched:
+        return max(one.mtime_ns + settling.incomplete_ns, soon)
+    return quiet_at if one.reason != CHANGED and now_ns < quiet_at <= soon else soon
 
 
 def _folders(paths: Iterable[bytes]) -> set[bytes]:

@@ -128,7 +128,7 @@ class TransportAdapter(Protocol):
         """rmdir the folders that are empty; answers those that went."""
 
     async def close(self) -> None:
-        """Release connections; idempotent."""
+        """Release connections, but for those of watches; idempotent. What is asked afterwards connects anew."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from sidecar.config import Loaded, load
+from sidecar.desk import JobDesk
 from sidecar.events import Bus, Event, FileStored
+from sidecar.jobs import Cause, JobState, JobView
+from sidecar.jobwork import Tools
 from sidecar.library import Library
 from sidecar.manifest import Manifest
 from sidecar.models import NS, Source
@@ -22,6 +26,8 @@ from sidecar.sync.pulling import Pulled
 from sidecar.sync.report import SyncReport
 from sidecar.transports import open_providers
 from sidecar.transports.base import SourceProvider, TransportAdapter
+from sidecar.watchers import Watchers
+from sidecar.workspace import open_workspace
 from tests.rig.generator import Generator
 
 
@@ -48,8 +54,7 @@ class Parts:
 
     def files(self, name: str = "gen") -> dict[bytes, bytes]:
         """What the library holds of a source, read from disk."""
-        top = self.library.root / name
-        return {bytes(path.relative_to(top)): path.read_bytes() for path in top.rglob("*") if path.is_file()}
+        return library_files(self.library, name)
 
     async def run(self, adapter: TransportAdapter, name: str = "gen") -> SyncReport:
         """One pass."""
@@ -68,6 +73,68 @@ def settings(folder: Path, host: str, made: Mapping[str, Generator], **sections:
     cli = {"library": str(folder / "library"), "state": str(folder / "state"), "host": host,
            "docker": {"labels": False}, **sections}  # fmt: skip
     return load(cli, env={}, cwd=folder, sources=named)
+
+
+@dataclass
+class Service:
+    """What `serve` is made of, for these generators: a desk that takes jobs and watchers beside it."""
+
+    tools: Tools
+    desk: JobDesk
+    watchers: Watchers
+    told: list[tuple[float, Event]] = field(default_factory=list)
+
+    def stored(self) -> dict[tuple[str, bytes], float]:
+        """When each file was stored, by the wall clock in seconds; by source and path."""
+        return {(event.source, event.path): at for at, event in list(self.told) if isinstance(event, FileStored)}
+
+    def jobs(self, cause: Cause) -> list[JobView]:
+        """Jobs of one cause that ended, newest first."""
+        return [view for view in self.desk.recent(100) if view.request.cause is cause and view.state.ended]
+
+    def running(self) -> list[JobView]:
+        """Jobs under way, that of watched files too."""
+        return [view for view in self.desk.recent(100) if view.state is JobState.RUNNING]
+
+    def files(self, name: str = "gen") -> dict[bytes, bytes]:
+        """What the library holds of a source, read from disk."""
+        return library_files(self.tools.library, name)
+
+    async def until(self, met: Callable[[], object], patience: float = 60.0) -> None:
+        """Wait for it."""
+        give_up = time.monotonic() + patience
+        while not met():
+            assert time.monotonic() < give_up, (self.stored(), self.desk.recent(10))
+            await asyncio.sleep(0.02)
+
+    async def watched(self, *names: str) -> None:
+        """Until the sources are watched and what was there before is stored."""
+        await self.until(lambda: all(self.watchers.how(name) for name in names or ("gen",)))
+        await self.until(lambda: self.jobs(Cause.WATCH))
+        await self.at_rest()
+
+    async def at_rest(self) -> None:
+        """Until no job waits or runs."""
+        await self.until(lambda: not self.desk.queued() and not self.desk.running())
+
+
+@asynccontextmanager
+async def serving(folder: Path, host: str, made: Mapping[str, Generator], **sections: dict[str, Any]
+                  ) -> AsyncIterator[Service]:  # fmt: skip
+    """Desk and watchers over these generators; jobs come from tests and watches alone."""
+    loaded = settings(folder, host, made, **sections)
+    async with open_workspace(loaded, {}) as work, JobDesk(work.orchestrator, work.tools) as desk:
+        await work.tools.catalog.refresh()
+        async with Watchers(work.tools, desk.submit, desk.show) as watchers:
+            service = Service(work.tools, desk, watchers)
+            work.tools.bus.subscribe(lambda event: service.told.append((time.time(), event)))
+            yield service
+
+
+def library_files(library: Library, name: str) -> dict[bytes, bytes]:
+    """What a library holds of a source, read from disk."""
+    top = library.root / name
+    return {bytes(path.relative_to(top)): path.read_bytes() for path in top.rglob("*") if path.is_file()}
 
 
 @asynccontextmanager

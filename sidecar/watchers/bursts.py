@@ -1,0 +1,100 @@
+"""What watches store is told in the history as one job for each burst: from its first file until nothing came for a
+while, and for an hour at most.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from dataclasses import replace
+
+from loguru import logger
+
+from sidecar.jobreport import JobReport, carried_on
+from sidecar.jobs import Action, Cause, JobState, JobView, Request
+from sidecar.logs import size
+from sidecar.manifest import Manifest
+from sidecar.models import NS
+from sidecar.sync.report import SyncReport
+from sidecar.waiting import finished
+
+QUIET = 60.0  # seconds without a file that end a burst
+LONGEST_NS = 3600 * NS
+
+
+class Bursts:
+    """The job that files belong to now. `show` is told of its state; `end` is called when the service stops, too."""
+
+    def __init__(self, manifest: Manifest, clock_ns: Callable[[], int], show: Callable[[JobView], None],
+                 new_id: Callable[[], str]) -> None:  # fmt: skip
+        self._manifest = manifest
+        self._clock_ns = clock_ns
+        self._show = show
+        self._new_id = new_id
+        self._job = new_id()
+        self._view: JobView | None = None
+        self._reports: dict[str, SyncReport] = {}
+        self._last_ns = 0
+
+    @property
+    def job(self) -> str:
+        """The ID for what is stored now."""
+        return self._job
+
+    async def add(self, report: SyncReport) -> None:
+        """Count what one look came to; looks that came to nothing are no news.
+
+        `failed` are the files that were given up. What was not settled, or is of no interest, is told by passes.
+        """
+        if not (report.stored or report.failed):
+            return
+        report.scanned, report.skipped, report.unsettled = report.stored + report.unchanged + len(report.failed), [], []
+        before = self._reports.get(report.name)
+        self._reports[report.name] = report if before is None else _joined(before, report)
+        now = self._last_ns = self._clock_ns()
+        names = tuple(sorted(self._reports))
+        if self._view is not None:
+            self._view = replace(self._view, request=replace(self._view.request, sources=names))
+            return
+        request = Request(Action.SYNC, Cause.WATCH, names)
+        self._view = JobView(self._job, request, JobState.RUNNING, now, now)
+        self._show(self._view)
+        await self._record(self._manifest.start_job, self._job, request.action, request.cause, now, names)
+
+    async def end_if_over(self) -> None:
+        """End the burst when nothing came for a while, or when it became long."""
+        if self._view is None:
+            return
+        now, begun = self._clock_ns(), self._view.queued_ns
+        if now - self._last_ns >= QUIET * NS or now - begun >= LONGEST_NS or now < begun:
+            await self.end()
+
+    async def end(self) -> None:
+        """End the burst, if there is one, and record it."""
+        if self._view is None:
+            return
+        view, report = self._view, JobReport(self._view.id, self._view.request.action, list(self._reports.values()))
+        self._view, self._reports, self._job = None, {}, self._new_id()
+        report.in_order()
+        summary, now = report.summary(""), self._clock_ns()
+        state = JobState.DONE if report.ok else JobState.PARTLY
+        self._show(replace(view, state=state, ended_ns=now, result=summary["result"]))
+        await self._record(self._manifest.end_job, view.id, report.ok, json.dumps(summary), now)
+        stored, failed, received = summary["stored"], summary["failed"], summary["bytes_stored"]
+        logger.bind(job=view.id, stored=stored, bytes=received, failed=failed).info(
+            "watched: {} stored, {} failed, {}, from {}", stored, failed, size(received),
+            ", ".join(view.request.sources))  # fmt: skip
+
+    @staticmethod
+    async def _record(call: Callable[..., object], *values: object) -> None:
+        await finished(asyncio.to_thread(call, *values))
+
+
+def _joined(before: SyncReport, now: SyncReport) -> SyncReport:
+    """Both in one."""
+    done = carried_on(before, now)
+    done.scanned += before.scanned
+    done.unchanged += before.unchanged
+    done.failed = [*before.failed, *done.failed]
+    return done
