@@ -21,6 +21,7 @@ from sidecar.progress import View
 from sidecar.schedule import Timed, Timetable, timed_jobs, zone_of
 from sidecar.telling import telling
 from sidecar.triggers import EngineTriggers, ask, by_schedule
+from sidecar.watchers import Watchers
 from sidecar.workspace import Workspace, open_workspace
 
 _NAMES = {Action.RUN: "a pass", Action.SYNC: "a sync", Action.PURGE: "a purge", Action.VERIFY: "a check of all copies"}
@@ -44,6 +45,8 @@ async def serve(
         stack.callback(work.tools.bus.subscribe(Passes(next_pass)))
         metrics = await stack.enter_async_context(telling(work.tools))
         desk = await stack.enter_async_context(JobDesk(work.orchestrator, work.tools, view))
+        if settings.sync.watch:
+            await stack.enter_async_context(Watchers(work.tools, desk.submit, desk.show))
         group = await stack.enter_async_context(owned())
         await stack.enter_async_context(_http(work, desk, metrics))
         stack.callback(desk.close)  # before anything else ends: cutting transfers off takes the longest

@@ -221,6 +221,9 @@ class SyncSettings(Section):
     )
     include: Globs = Field((), description="Pull only files that match one of these globs (; between several).")
     exclude: Globs = Field((), description="Never pull files that match one of these globs (; between several).")
+    watch: Switch = Field(
+        True, description="Whether `serve` watches running containers and pulls each file as soon as it settled."
+    )
     full_scan_every: Duration = Field(
         60 * MINUTE, description="How often every file is looked at, also in folders left alone; 0s is in each pass."
     )
