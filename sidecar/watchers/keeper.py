@@ -13,7 +13,7 @@ from types import TracebackType
 
 from loguru import logger
 
-from sidecar.errors import ManifestDamaged, MediaSyncError
+from sidecar.errors import EngineUnreachable, LibraryFull, ManifestDamaged, MediaSyncError, Refused, SourceGone
 from sidecar.events import Event, JobChanged, SourceChanged
 from sidecar.jobs import JobView, Request
 from sidecar.jobwork import Tools
@@ -163,13 +163,14 @@ async def _broken(watch: SourceWatch) -> Exception:
 
 
 def _say(error: Exception, failures: int) -> None:
-    """Log why a watch broke. One that breaks once, by what mends itself, is no news; nor is the same ever again."""
+    """Log why a watch broke. One that breaks once, by what mends itself, is no news; nor is what passes tell of."""
     if not isinstance(error, MediaSyncError):
         logger.error("watching broke off: unexpected {}: {} — please report it, with what --log-level debug adds",
                      type(error).__name__, error)  # fmt: skip
         logger.debug("{}", "".join(traceback.format_exception(error)))
         return
-    news = not isinstance(error, CannotWatch) and failures == (2 if error.transient else 1)
+    told = isinstance(error, CannotWatch | EngineUnreachable | SourceGone | Refused | LibraryFull)
+    news = not told and failures == (2 if error.transient else 1)
     logger.log("WARNING" if news else "DEBUG", "watching broke off: {}", error.line())
 
 
