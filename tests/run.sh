@@ -9,13 +9,14 @@ trap finish EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-# What only tests need: a private root with python3 is bootstrapped (the image tests build on it), and the power-cut
-# tests make file systems in files.
+# What only tests need: a private root with python3 is bootstrapped (the image tests build on it), the power-cut tests
+# make file systems in files, and the page is looked at with a browser.
 test_packages() {
     is_root && has_apt || return 0
     command -v debootstrap >/dev/null || echo --package debootstrap
     command -v mkfs.xfs >/dev/null || echo --package xfsprogs
     command -v mkfs.ext4 >/dev/null || echo --package e2fsprogs
+    command -v chromium >/dev/null || command -v chromium-browser >/dev/null || echo --package chromium
 }
 
 failed=()

@@ -30,7 +30,8 @@ export class Purge {
     const bytes = plan.sources.reduce((sum, source) => sum + source.bytes, 0);
     const parts = plan.sources.map(showSource);
     if (files === 0) parts.unshift(make("p", {}, "Nothing would be purged now."));
-    else parts.push(this.offer(plan, files, bytes));
+    else if (plan.enabled) parts.push(this.offer(plan, files, bytes));
+    else parts.push(make("p", { class: "note" }, "Purging is switched off (purge.enabled), so nothing can be deleted here."));
     at("plan").replaceChildren(...parts);
   }
 
