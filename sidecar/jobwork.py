@@ -18,13 +18,14 @@ from sidecar.manifest import Manifest
 from sidecar.models import Source
 from sidecar.patience import Patience
 from sidecar.progress import ProgressManager
+from sidecar.sync.slots import Slots
 from sidecar.transports.base import TransportAdapter
 from sidecar.writers import Writers
 
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """The parts of a process that every job uses. `open_files` is how many files this process may have open."""
+    """The parts of a process that every job uses. `slots` are what all sources that are pulled at once share."""
 
     settings: Settings
     catalog: Catalog
@@ -33,7 +34,7 @@ class Tools:
     bus: Bus
     writers: Writers
     patience: Patience
-    open_files: int = 8192
+    slots: Slots
     clock_ns: Callable[[], int] = time.time_ns
 
 

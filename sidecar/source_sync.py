@@ -22,6 +22,7 @@ from sidecar.sync.diff import Settling
 from sidecar.sync.engine import SyncEngine
 from sidecar.sync.groups import Bounds
 from sidecar.sync.report import SyncReport
+from sidecar.sync.slots import Slots
 from sidecar.transports.base import TransportAdapter
 
 STOPPED = ("exited", "dead", "created")
@@ -34,7 +35,7 @@ class SourceSync:
         self._tools = tools
         self._job = job
         self._settler = settler
-        self._options = sync_options(tools.settings, dry_run=job.request.dry_run, open_files=tools.open_files)
+        self._options = sync_options(tools.settings, tools.slots, dry_run=job.request.dry_run)
 
     async def pull(self, source: Source) -> SyncReport:
         """Pull one source. Errors that concern it alone are in the report, which is added to the job's."""
@@ -95,7 +96,7 @@ class SourceSync:
             if not self._job.request.dry_run:
                 await settle(self._settler, self._job.report.job, source, adapter)
             engine = SyncEngine(self._tools.library, self._tools.manifest, settled(self._options, source),
-                                self._tools.bus, self._tools.clock_ns)  # fmt: skip
+                                self._tools.bus, self._tools.clock_ns, self._tools.slots)  # fmt: skip
             return await engine.run(self._job.report.job, source, adapter, self._job.progress)
 
 
@@ -127,11 +128,10 @@ def settled(options: SyncOptions, source: Source) -> SyncOptions:
     return replace(options, settling=replace(options.settling, quiet_ns=0))
 
 
-def sync_options(settings: Settings, *, dry_run: bool, open_files: int = 8192) -> SyncOptions:
-    """The sync engine's options from the settings; `open_files` is how many this process may have open."""
+def sync_options(settings: Settings, slots: Slots, *, dry_run: bool) -> SyncOptions:
+    """The sync engine's options from the settings."""
     s = settings.sync
-    share = max(16, open_files - 200) // 2  # half for files of open reads, half for groups that wait for their commit
-    bounds = Bounds(s.parallel, min(s.group_files, max(1, share // (s.parallel + 3))), s.group_bytes)
+    bounds = Bounds(s.parallel, s.group_files, s.group_bytes)
     settling = Settling(s.settle, s.settle_incomplete)
-    folder_files = min(2048, max(1, share // (s.parallel + 1)))
+    folder_files = min(2048, max(1, slots.files // (s.parallel + 1)))  # so that no read needs what all may have
     return SyncOptions(settling, s.max_freeze / NS, bounds, dry_run, folder_files, s.full_scan_every)

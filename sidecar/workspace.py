@@ -22,11 +22,13 @@ from sidecar.manifest import Manifest, make_folder
 from sidecar.mounts import goes_with_container, require_mounted
 from sidecar.orchestrator import SyncOrchestrator
 from sidecar.patience import Patience
+from sidecar.sync.slots import Slots
 from sidecar.transports import open_providers
 from sidecar.transports.base import SourceProvider
 from sidecar.writers import Writers
 
 FILES_OPEN = 8192
+NOT_STAGED = 200  # of them: connections, folders, the manifest
 INTERRUPTED = "interrupted"
 
 
@@ -62,14 +64,14 @@ async def open_workspace(loaded: Loaded, env: Mapping[str, str], *, looking: boo
     `looking`, for dry runs: nothing is made, locked, swept or recorded, so it also works beside a running `serve`.
     """
     settings = loaded.settings
-    open_files = _allow_open_files()
     async with AsyncExitStack() as stack:
         providers = open_providers(loaded, env)
         for provider in providers:
             stack.push_async_callback(provider.close)
         library, manifest = _look(settings, stack) if looking else _open(settings, stack)
         bus = Bus()
-        tools = Tools(settings, Catalog(providers, bus), library, manifest, bus, Writers(), Patience(), open_files)
+        slots = Slots(settings.sync.parallel, max(16, _allow_open_files() - NOT_STAGED))
+        tools = Tools(settings, Catalog(providers, bus), library, manifest, bus, Writers(), Patience(), slots)
         if not looking:
             note = json.dumps({"problem": INTERRUPTED})
             await asyncio.to_thread(manifest.close_jobs, note, time.time_ns())  # left open by a process that was killed

@@ -229,7 +229,7 @@ class SyncSettings(Section):
     )
     stall_timeout: Duration = Field(10 * NS, description="A read that delivers nothing for this long is cut off.")
     group_files: Annotated[int, BeforeValidator(units.whole(1, 100_000))] = Field(
-        256, description="Most files that are committed to disk and manifest together."
+        1024, description="Most files that are committed to disk and manifest together."
     )
     group_bytes: Size = Field(64 * 2**20, description="Most bytes that are committed to disk and manifest together.")
 

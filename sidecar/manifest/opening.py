@@ -68,6 +68,7 @@ def open_to_write(state: Path, now_ns: int) -> sqlite3.Connection:
         undo.callback(db.close)
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = FULL")
+        db.execute("PRAGMA wal_autocheckpoint = 4000")  # pages: copying the log back costs as much again
         db.execute("PRAGMA foreign_keys = ON")
         due = not fresh and _check_is_due(db, now_ns)
         if due:

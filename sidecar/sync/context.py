@@ -11,6 +11,7 @@ from sidecar.manifest import Manifest
 from sidecar.models import NS
 from sidecar.sync.diff import Settling
 from sidecar.sync.groups import Bounds
+from sidecar.sync.slots import Slots
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +32,11 @@ class SyncOptions:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """Where files go, what records them, who hears of it. `clock_ns` tells ns since the epoch."""
+    """Where files go, what records them, who hears of it, what sources share. `clock_ns` tells ns since the epoch."""
 
     library: Library
     manifest: Manifest
     options: SyncOptions
     bus: Bus
+    slots: Slots
     clock_ns: Callable[[], int]

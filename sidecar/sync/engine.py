@@ -20,15 +20,19 @@ from sidecar.sync.fetching import Fetching
 from sidecar.sync.pulling import Pull, Pulled
 from sidecar.sync.report import SyncReport
 from sidecar.sync.root import RootPass
+from sidecar.sync.slots import Slots
 from sidecar.transports.base import TransportAdapter
 
 
 class SyncEngine:
-    """Pulls sources into the library. Knows transports by their contract alone."""
+    """Pulls sources into the library. Knows transports by their contract alone.
+
+    `slots` are shared by all engines of a process; without them this one has its own.
+    """
 
     def __init__(self, library: Library, manifest: Manifest, options: SyncOptions, bus: Bus,
-                 clock_ns: Callable[[], int] = time.time_ns) -> None:  # fmt: skip
-        self._parts = Parts(library, manifest, options, bus, clock_ns)
+                 clock_ns: Callable[[], int] = time.time_ns, slots: Slots | None = None) -> None:  # fmt: skip
+        self._parts = Parts(library, manifest, options, bus, slots or Slots(options.bounds.parallel), clock_ns)
 
     @property
     def settling(self) -> Settling:

@@ -40,17 +40,19 @@ class Memory:
 class Fetched:
     """One file's bytes without a name: in memory, or staged and not yet flushed. What its name says is looked at once.
 
-    `ending` is None for a format that has no end to check; `count` is its place in the progress.
+    `ending` is None for a format that has no end to check; `count` is its place in the progress, and `let_go` is called
+    once, when it is closed.
     """
 
-    __slots__ = ("_data", "_memory", "_staged", "count", "ending", "group", "kind", "sha256", "stat")
+    __slots__ = ("_data", "_let_go", "_memory", "_staged", "count", "ending", "group", "kind", "sha256", "stat")
 
     def __init__(self, stat: FileStat, sha256: bytes, ending: Ending | None, bytes_of: Staged | tuple[bytes, Memory],
-                 count: FileCount) -> None:  # fmt: skip
+                 count: FileCount, let_go: Callable[[], None]) -> None:  # fmt: skip
         self.stat = stat
         self.sha256 = sha256
         self.ending = ending
         self.count = count
+        self._let_go: Callable[[], None] | None = let_go
         self.kind = classify(stat.path).kind
         self.group = group_key(stat.path)
         self._data: bytes | None = None
@@ -84,6 +86,9 @@ class Fetched:
         self._forget()
         if self._staged is not None:
             self._staged.close()
+        if self._let_go is not None:
+            self._let_go()
+            self._let_go = None
 
     def _forget(self) -> None:
         if self._memory is not None and self._data is not None:
@@ -99,7 +104,7 @@ class Bounds:
     """
 
     parallel: int = 2
-    group_files: int = 256
+    group_files: int = 1024
     group_bytes: int = 64 << 20
     groups: int = 3
 
@@ -126,7 +131,12 @@ class Group:
             for fetched in self._files:
                 fetched.close()
             self._files = []
-        elif self._files:
+        else:
+            self.hand_over()
+
+    def hand_over(self) -> None:
+        """Let go of what is there, full or not."""
+        if self._files:
             self._hand_over()
 
     def _hand_over(self) -> None:

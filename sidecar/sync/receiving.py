@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
+from collections.abc import Callable
 
 from sidecar.errors import Cancelled
 from sidecar.library import Library
@@ -28,22 +29,26 @@ class Receiver:
         self._stop = stop
         self._memory = memory
 
-    def receive(self, member: Member, stat: FileStat) -> Fetched:
-        """All bytes of a member whose size is the scanned one. Raises StreamBroken, LibraryFull, Cancelled."""
+    def receive(self, member: Member, stat: FileStat, let_go: Callable[[], None]) -> Fetched:
+        """All bytes of a member whose size is the scanned one. Raises StreamBroken, LibraryFull, Cancelled.
+
+        `let_go` is called when it is open no more, also when it did not come whole.
+        """
         folder, _, name = stat.path.rpartition(b"/")
         count = self._progress.begin(self._source, shown(folder), shown(name), stat.size)
         try:
             if stat.size <= SMALL and self._memory.take(stat.size):
-                fetched = self._small(member, stat, count)
+                fetched = self._small(member, stat, count, let_go)
             else:
-                fetched = self._large(member, stat, count)
+                fetched = self._large(member, stat, count, let_go)
         except BaseException:
             count.drop()
+            let_go()
             raise
         count.read()
         return fetched
 
-    def _small(self, member: Member, stat: FileStat, count: FileCount) -> Fetched:
+    def _small(self, member: Member, stat: FileStat, count: FileCount, let_go: Callable[[], None]) -> Fetched:
         """Memory for it is taken. The committer's thread stages it: many at once, and only those that are proven."""
         try:
             data = member.whole()
@@ -51,12 +56,12 @@ class Receiver:
                 raise Cancelled("cancelled")
             count.advance(len(data))
             digest, ending = hashlib.sha256(data).digest(), ending_of(stat.path, data)
-            return Fetched(stat, digest, ending, (data, self._memory), count)
+            return Fetched(stat, digest, ending, (data, self._memory), count, let_go)
         except BaseException:
             self._memory.give_back(stat.size)
             raise
 
-    def _large(self, member: Member, stat: FileStat, count: FileCount) -> Fetched:
+    def _large(self, member: Member, stat: FileStat, count: FileCount, let_go: Callable[[], None]) -> Fetched:
         digest, check = hashlib.sha256(), ending_check(stat.path)
         staged = self._library.stage(self._source)
         try:
@@ -70,7 +75,7 @@ class Receiver:
                     raise Cancelled("cancelled")
             staged.stamp(stat.mtime_ns)
             ending = check.verdict() if check is not None else None
-            return Fetched(stat, digest.digest(), ending, staged, count)
+            return Fetched(stat, digest.digest(), ending, staged, count, let_go)
         except BaseException:
             staged.close()
             raise

@@ -22,12 +22,11 @@ from sidecar.errors import (
     SourceGone,
     StreamBroken,
 )
-from sidecar.library import Library
 from sidecar.models import Problem, Road, Transfer
-from sidecar.progress import ProgressManager
-from sidecar.sync.groups import CHANGED, Bounds, CommitQueue, Fetched, Group, Memory
+from sidecar.sync.groups import CHANGED, Bounds, CommitQueue, Fetched, Group
 from sidecar.sync.metering import Meter
-from sidecar.sync.receiving import HELD, Receiver
+from sidecar.sync.receiving import Receiver
+from sidecar.sync.slots import Slots
 from sidecar.transports.base import Reading, TransportAdapter
 
 
@@ -51,14 +50,15 @@ class Moved:
 class Mover:
     """Runs transfers of one root. Made per pass; `run` may be called again for what was missing."""
 
-    def __init__(self, adapter: TransportAdapter, library: Library, source: str, root: bytes, bounds: Bounds,
-                 progress: ProgressManager, meter: Meter) -> None:  # fmt: skip
+    def __init__(self, adapter: TransportAdapter, root: bytes, receiver: Receiver, bounds: Bounds, slots: Slots,
+                 meter: Meter, stop: threading.Event) -> None:  # fmt: skip
         self._adapter = adapter
         self._root = root
+        self._receiver = receiver
         self._bounds = bounds
+        self._slots = slots
         self._meter = meter
-        self._stop = threading.Event()
-        self._receiver = Receiver(library, source, progress, self._stop, Memory(HELD))
+        self._stop = stop
         self._aborts: dict[int, Callable[[], None]] = {}
         self._lock = threading.Lock()
 
@@ -118,14 +118,19 @@ class Mover:
                 if not todo or moved.lost is not None:
                     return
                 transfer = todo.pop()
-            with self._meter.turn(transfer) as admitted:
-                if admitted and moved.lost is None:
-                    self._attempt(transfer, group, moved)
+            places = _Places(self._slots, len(transfer.files))
+            places.reserve(self._stop, group)  # before any turn: who waits here must not keep others from reading
+            try:
+                with self._meter.turn(transfer) as admitted:
+                    if admitted and moved.lost is None:
+                        self._attempt(transfer, group, moved, places)
+            finally:
+                places.give_back_rest()
 
-    def _attempt(self, transfer: Transfer, group: Group, moved: Moved) -> None:
+    def _attempt(self, transfer: Transfer, group: Group, moved: Moved, places: _Places) -> None:
         moved.begun.append(transfer)
         try:
-            self._one(transfer, group, moved)
+            self._one(transfer, group, moved, places)
         except (StreamBroken, AgentFailed, EngineRefused) as error:  # another road may do
             with self._lock:
                 for f in transfer.files:
@@ -135,7 +140,7 @@ class Mover:
             with self._lock:
                 moved.lost = error
 
-    def _one(self, transfer: Transfer, group: Group, moved: Moved) -> None:
+    def _one(self, transfer: Transfer, group: Group, moved: Moved, places: _Places) -> None:
         wanted = {f.path: f for f in transfer.files}
         me = threading.get_ident()
 
@@ -150,7 +155,8 @@ class Mover:
         unsure: list[Fetched] | None = [] if transfer.road is Road.STREAM else None
         reading: Reading | None = None
         try:
-            with self._adapter.read(self._root, transfer, opened) as reading:
+            with (self._adapter.turn(transfer), self._slots.reading(self._stop),
+                  self._adapter.read(self._root, transfer, opened) as reading):  # fmt: skip
                 for member in reading:
                     stat = wanted.pop(member.path, None)
                     if stat is None:
@@ -159,7 +165,7 @@ class Mover:
                         with self._lock:
                             moved.broken[stat.path] = CHANGED
                         continue
-                    fetched = self._receiver.receive(member, stat)
+                    fetched = self._receiver.receive(member, stat, places.take())
                     if unsure is not None:
                         unsure.append(fetched)
                     else:  # waiting for the disk would keep the container locked, also for the commit's stats
@@ -192,3 +198,35 @@ class Mover:
         with self._lock:
             moved.delivered.add(fetched.stat.path)
             moved.roads[road] += 1
+
+
+class _Places:
+    """Open files that one read may leave behind, out of what all sources share. For the thread of the read."""
+
+    def __init__(self, slots: Slots, count: int) -> None:
+        self._slots = slots
+        self._count = count
+        self._left = 0
+
+    def reserve(self, stop: threading.Event, group: Group) -> None:
+        """Raises Cancelled. While there is no room the group of this thread is given to its commit."""
+        self._left = self._slots.reserve(self._count, stop, group.hand_over)
+
+    def take(self) -> Callable[[], None]:
+        """One place for one file; answers what gives it back. Any thread may call that, once."""
+        if self._left == 0:  # more files than there are places in all: those above are not counted
+            return _nothing
+        self._left -= 1
+        return self._give_back
+
+    def give_back_rest(self) -> None:
+        """What was not taken."""
+        self._slots.give_back(self._left)
+        self._left = 0
+
+    def _give_back(self) -> None:
+        self._slots.give_back(1)
+
+
+def _nothing() -> None:
+    """For a file without a place."""

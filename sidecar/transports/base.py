@@ -90,6 +90,12 @@ class TransportAdapter(Protocol):
     async def restat(self, root: bytes, paths: Sequence[bytes]) -> dict[bytes, FileStat]:
         """Stat again, by name. What is not there any more is missing from the answer."""
 
+    def turn(self, transfer: Transfer) -> AbstractContextManager[None]:
+        """Wait, in a worker thread, until this read may begin beside others of this source; `read` goes inside.
+
+        The wait holds nothing that readers of other sources need.
+        """
+
     def read(
         self, root: bytes, transfer: Transfer, on_open: Callable[[Callable[[], None]], None]
     ) -> AbstractContextManager[Reading]:

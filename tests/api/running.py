@@ -28,6 +28,7 @@ from sidecar.manifest import Manifest, NewFile, Search
 from sidecar.models import FileStat, Source
 from sidecar.orchestrator import SyncOrchestrator
 from sidecar.patience import Patience
+from sidecar.sync.slots import Slots
 from sidecar.writers import Writers
 
 CONTROL, READ = "control-token-of-the-tests", "read-token-of-the-tests"
@@ -141,7 +142,7 @@ class Api:
 
     async def _serve(self) -> None:
         tools = Tools(
-            self.settings, Catalog([], self.bus), self.library, self.manifest, self.bus, Writers(), Patience()
+            self.settings, Catalog([], self.bus), self.library, self.manifest, self.bus, Writers(), Patience(), Slots(2)
         )
         async with JobDesk(SyncOrchestrator(tools), tools) as desk:
             board = Board(tools, desk, self.search, self._health, ())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import aclosing, contextmanager, suppress
+from contextlib import AbstractContextManager, aclosing, contextmanager, nullcontext, suppress
 from typing import Any
 
 from sidecar.errors import (
@@ -232,6 +232,9 @@ class DockerAdapter:
                     yield sight
             self._user = f"{sights.owner[0]}:{sights.owner[1]}"  # who may see everything; what was missed, a scan finds
 
+    def turn(self, transfer: Transfer) -> AbstractContextManager[None]:
+        return nullcontext() if transfer.road is Road.STREAM else self._turns.reading()
+
     @contextmanager
     def read(self, root: bytes, transfer: Transfer, on_open: OnOpen) -> Iterator[Reading]:
         if transfer.road is Road.STREAM:
@@ -245,10 +248,9 @@ class DockerAdapter:
         # a slow library must not hold the container's lock; but one file without an agent has no other road to take
         able = self.capabilities
         hold = HOLD if able.reads_lock and (transfer.road is Road.FOLDER or Road.STREAM in able.roads) else None
-        with self._turns.reading():
-            since = time.monotonic()
-            with archive(self._engine, self._id, path, self._stall, on_open, hold) as readinto:
-                yield TarReading(readinto, rename, since=since)
+        since = time.monotonic()
+        with archive(self._engine, self._id, path, self._stall, on_open, hold) as readinto:
+            yield TarReading(readinto, rename, since=since)
 
     async def purge(self, root: bytes, batches: AsyncIterator[Sequence[PurgeItem]], owner: tuple[int, int]
                     ) -> AsyncIterator[PurgeResult]:  # fmt: skip
