@@ -196,5 +196,5 @@ class SourceWatch:
 
 
 def _engine(tools: Tools) -> SyncEngine:
-    options = sync_options(tools.settings, dry_run=False, open_files=tools.open_files)
-    return SyncEngine(tools.library, tools.manifest, options, tools.bus, tools.clock_ns)
+    options = sync_options(tools.settings, tools.slots, dry_run=False)
+    return SyncEngine(tools.library, tools.manifest, options, tools.bus, tools.clock_ns, tools.slots)

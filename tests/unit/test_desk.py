@@ -20,6 +20,7 @@ from sidecar.library import Library
 from sidecar.manifest import Manifest
 from sidecar.orchestrator import SyncOrchestrator
 from sidecar.patience import Patience
+from sidecar.sync.slots import Slots
 from sidecar.writers import Writers
 
 SYNC_A = Request(Action.SYNC, Cause.EVENT, ("a",))
@@ -32,7 +33,7 @@ async def tools_in(folder: Path) -> AsyncIterator[Tools]:
     manifest, bus = Manifest.open(folder), Bus()
     library = Library.open(folder / "library", expect=manifest.library_id())
     try:
-        yield Tools(settings, Catalog([], bus), library, manifest, bus, Writers(), Patience())
+        yield Tools(settings, Catalog([], bus), library, manifest, bus, Writers(), Patience(), Slots(2))
     finally:
         library.close()
         manifest.close()
