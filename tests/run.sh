@@ -33,7 +33,7 @@ narrowed() {
     local argument
     for argument in "$@"; do
         case $argument in
-            -q | -v | -vv | -s | -x | -ra | -rA | --durations=* | --tb=* | --color=* | --timeout=*) ;;
+            -q | -v | -vv | -x | -ra | -rA | --durations=* | --tb=* | --color=* | --timeout=*) ;;
             *) return 0 ;;
         esac
     done
@@ -60,7 +60,13 @@ check lint-imports
 # Coverage hooks itself into every Python that finds this variable: pytest's own, and each `python -m sidecar`.
 rm -f .coverage .coverage.*
 export COVERAGE_PROCESS_START=$ROOT/pyproject.toml COVERAGE_FILE=$ROOT/.coverage
-check pytest "$@"
+if narrowed "$@"; then
+    check pytest "$@"
+else
+    # Side by side, then one after another what measures bounds of time or has an engine to itself.
+    check pytest "$@" -m "not alone" -n "$(nproc)" --dist loadfile
+    check pytest "$@" -m alone
+fi
 unset COVERAGE_PROCESS_START
 check coverage combine --quiet
 if narrowed "$@"; then

@@ -10,9 +10,12 @@ import subprocess
 from pathlib import Path
 
 import docker
+import pytest
 
 from tests.conftest import MakeGenerator
 from tests.rig.program import REPOSITORY
+
+pytestmark = pytest.mark.alone
 
 DEMO = REPOSITORY / ".engine" / "demo"
 CHECKED = (

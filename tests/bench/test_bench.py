@@ -17,6 +17,8 @@ from tests.bench.bounds import BOUNDS
 from tests.bench.contestants import CONTESTANTS, ServicePass
 from tests.rig.program import REPOSITORY
 
+pytestmark = pytest.mark.alone
+
 MEASURED = ("A", "freeze", "C", "D", "G")  # B and E go the way of A, F that of C
 EVERYBODY = {c.name for c in CONTESTANTS}
 KEEPING = {c.name for c in CONTESTANTS if c.home}

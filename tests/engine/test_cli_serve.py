@@ -16,6 +16,8 @@ from tests.engine.commands import eventually, heavy_png, leftovers, log_lines, s
 from tests.rig.program import Program
 from tests.rig.proxy import EngineProxy
 
+pytestmark = pytest.mark.alone
+
 IMPATIENT = {"MEDIA_SYNC_DOCKER__TIMEOUT": "2s", "MEDIA_SYNC_SYNC__STALL_TIMEOUT": "2s"}
 DAY = 86400
 

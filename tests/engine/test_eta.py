@@ -12,6 +12,8 @@ from itertools import pairwise
 from pathlib import Path
 from statistics import median
 
+import pytest
+
 from sidecar.config import load
 from sidecar.progress import ProgressManager, Snapshot
 from sidecar.workspace import open_workspace
@@ -19,6 +21,8 @@ from tests.conftest import MakeGenerator
 from tests.engine.commands import heavy_png
 from tests.rig.program import Program
 from tests.rig.proxy import EngineProxy
+
+pytestmark = pytest.mark.alone
 
 PROMISED = 0.25  # of the truth, after a third of a long transfer
 RATE = 3_750_000  # bytes per second

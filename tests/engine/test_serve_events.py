@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import docker
+import pytest
 
 from tests.conftest import MakeGenerator
 from tests.engine.commands import ALONE, eventually, heavy_png, log_lines, stop
 from tests.rig.program import Program
+
+pytestmark = pytest.mark.alone
 
 RARELY = {**ALONE, "MEDIA_SYNC_SCHEDULE__SYNC": "@every 1h"}  # so that no pass helps
 

@@ -19,6 +19,8 @@ from tests.engine.syncing import COUNTED, LONE, Pull, library_path, stored
 from tests.rig.generator import Generator
 from tests.rig.program import Program
 
+pytestmark = pytest.mark.alone
+
 MB = 1_000_000
 PEAK = 150 * MB  # of the whole program, interpreter and all; the file alone is many times that
 LONGEST_WAIT = 1.0  # seconds: what a health check of the generator may notice of a pass with an agent

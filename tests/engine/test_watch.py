@@ -17,6 +17,8 @@ from tests.engine.inprocess import Service, serving
 from tests.engine.syncing import png, pngs
 from tests.rig.generator import Generator
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.fixture
 def made(generator: MakeGenerator, python_image: str) -> Generator:

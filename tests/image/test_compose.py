@@ -21,6 +21,8 @@ from tests.rig import compose
 from tests.rig.generator import LABEL, OWNER
 from tests.rig.program import REPOSITORY
 
+pytestmark = pytest.mark.alone
+
 FORGE_ROOT = "/workspace/stable-diffusion-webui-forge/outputs"
 HOLD = json.dumps([*inside.HOLD[:2], inside.HOLD[2].replace("$", "$$")])
 OVERRIDE = """

@@ -17,6 +17,8 @@ from tests.conftest import MakeGenerator
 from tests.image.conftest import RunImage
 from tests.rig.generator import Generator
 
+pytestmark = pytest.mark.alone
+
 Finished = Callable[[Container], tuple[int, str, str]]
 OLD = 2 * 24 * 3600
 
