@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sidecar.api.board import Board
 from sidecar.errors import MediaSyncError
 
-FRESH = 2.0  # seconds that an answer of the engine counts; probes come often and from many
+FRESH = 2.0  # seconds that an answer counts
 PATIENCE = 3.0  # seconds for an answer
 
 
@@ -21,20 +22,37 @@ class Checked:
     detail: str
 
 
-class Checks:
-    """Asks, and remembers for a moment. Those who ask at the same time share one question."""
+class _Shared:
+    """One question at a time: who asks meanwhile, or shortly after, gets the same answer."""
 
-    def __init__(self, board: Board) -> None:
-        self._board = board
+    def __init__(self, ask: Callable[[], Coroutine[Any, Any, Checked]], clock: Callable[[], float]) -> None:
+        self._ask = ask
+        self._clock = clock
         self._asking: asyncio.Task[Checked] | None = None
         self._asked = float("-inf")
 
+    async def __call__(self) -> Checked:
+        if self._asking is None or (self._asking.done() and self._clock() - self._asked > FRESH):
+            self._asked = self._clock()
+            self._asking = asyncio.create_task(self._ask(), name="check")
+        return await asyncio.shield(self._asking)  # a client that goes away takes the answer from nobody
+
+
+class Checks:
+    """Asks the parts. Probes come often and from many, so what costs something is shared."""
+
+    def __init__(self, board: Board) -> None:
+        self._board = board
+        self._engine = _Shared(lambda: _answers(board.engines), board.clock)
+        self._passes = _Shared(self._judged, board.clock)
+
     async def engine(self) -> Checked:
         """Whether every engine answers."""
-        if self._asking is None or (self._asking.done() and self._board.clock() - self._asked > FRESH):
-            self._asked = self._board.clock()
-            self._asking = asyncio.create_task(_answers(self._board.engines), name="engine's sign of life")
-        return await asyncio.shield(self._asking)
+        return await self._engine()
+
+    async def last_pass(self) -> Checked:
+        """Whether the service is alive and its last pass ended well, a while ago at most."""
+        return await self._passes()
 
     async def library(self) -> Checked:
         """Whether the library still is the one that was opened."""
@@ -44,18 +62,20 @@ class Checks:
         """Whether the manifest can be read."""
         return await _well(lambda: asyncio.to_thread(self._board.search.library_id), "it can be read")
 
-    async def last_pass(self) -> Checked:
-        """Whether the service is alive and its last pass ended well, a while ago at most."""
-        return Checked(*await self._board.health())
-
     async def all(self) -> dict[str, Checked]:
         """Every part by its name."""
         names = ("engine", "library", "manifest", "last_pass")
         found = await asyncio.gather(self.engine(), self.library(), self.manifest(), self.last_pass())
         return dict(zip(names, found, strict=True))
 
+    async def _judged(self) -> Checked:
+        try:
+            return Checked(*await self._board.health())
+        except MediaSyncError as error:
+            return Checked(False, error.line())
 
-async def _answers(engines: tuple[Callable[[], Awaitable[None]], ...]) -> Checked:
+
+async def _answers(engines: Sequence[Callable[[], Awaitable[None]]]) -> Checked:
     for ask in engines:
         try:
             async with asyncio.timeout(PATIENCE):
