@@ -130,10 +130,10 @@ class Search:
         """
         (version,) = self._count("PRAGMA data_version")[0]
         version_then, counted_at, took, totals = self._counted
-        now = self._clock()
-        if version != version_then and now - counted_at >= COUNT_SHARE * took:
+        if version != version_then and self._clock() - counted_at >= COUNT_SHARE * took:
+            began = time.thread_time()  # not how long it waited for a busy machine
             totals = read_totals(self._count)
-            self._counted = (version, self._clock(), self._clock() - now, totals)
+            self._counted = (version, self._clock(), time.thread_time() - began, totals)
         return totals
 
     def copy(self, sha256: bytes) -> Copy | None:

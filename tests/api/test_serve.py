@@ -132,14 +132,14 @@ def test_the_token_is_made_for_its_owner_alone(service: Service) -> None:
 def test_how_everything_stands(service: Service, made: Generator) -> None:
     eventually(lambda: service.get("/api/v1/status")["last_pass"] is not None, "the first pass")
     eventually(lambda: service.get("/api/v1/status")["safe"]["ok"], "all is well")
+    eventually(lambda: service.get("/api/v1/status")["totals"]["files"] == 6, "the files to be counted")
+    eventually(lambda: service.get("/api/v1/status")["sources"][0]["last_success"], "a pull to end well")
     found = service.get("/api/v1/status")
-    assert found["totals"]["files"] == 6
     assert found["engine"]["ok"]
     assert found["library"]["ok"]
     assert found["manifest"]["ok"]
     (source,) = found["sources"]
     assert (source["name"], source["container"], source["state"], source["stored"]) == ("a", made.name, "running", 6)
-    assert source["last_success"] is not None
     assert service.get("/api/v1/sources")["sources"][0]["roots"] == ["/output"]
     ready = ask(service.port, "/readyz")
     assert ready.status == 200
@@ -234,34 +234,34 @@ def test_a_restart_begins_a_new_epoch_and_a_session_outlives_it(service: Service
         took = service.stop()
         with pytest.raises(ConnectionClosed):
             messages(live, lambda one: False)
-    assert took < 2.0, f"SIGTERM took {took:.2f} s"
     service.start()
     with service.live(f"?since={first['seq']}&epoch={first['epoch']}") as again:
         assert json.loads(again.recv(timeout=60))["type"] == "snapshot"
     assert ask(service.port, "/api/v1/items", headers={"Cookie": cookie}).status == 200
+    assert took < 2.0, f"SIGTERM took {took:.2f} s"
 
 
 def test_a_confirmed_purge_deletes_what_was_listed_and_nothing_else(service: Service, made: Generator) -> None:
     """Purging is switched on for this one; passes are far apart, so that none of them purges by itself."""
 
-    def passes_at_start() -> int:
+    def at_start(*states: str) -> set[str]:
         jobs = service.get("/api/v1/jobs?limit=200")["jobs"]
-        return sum(job["cause"] == "start" and job["state"] in END for job in jobs)
+        return {job["id"] for job in jobs if job["cause"] == "start" and job["state"] in states}
 
-    earlier = passes_at_start()
+    earlier = at_start("queued", "running", *END)
     service.stop()
     service.env |= {"MEDIA_SYNC_PURGE__ENABLED": "true"}
     service.args = (*service.args[:2], "--every", "1h")
     before = made.files()
     made.put({f"keep_{n:05}_.png": heavy_png(100, 80 + n) for n in range(3)}, age=60)  # too young to go
     service.start()
-    eventually(lambda: passes_at_start() > earlier, "the pass at the start")
+    eventually(lambda: at_start(*END) - earlier, "the pass at the start")
     made.put({f"p_{n:05}_.png": heavy_png(100, 90 + n) for n in range(4)}, age=2 * DAY)
     assert service.job(service.send("/api/v1/jobs", {"action": "sync"}).json["id"])["state"] == "done"
     looked = service.send("/api/v1/purge/preview", {"sources": ["a"]}).json
     (source,) = looked["sources"]
     listed = {one["path"] for one in source["files"] if one["outcome"] == "purge"}
-    assert listed == {"p_00000_.png", "p_00001_.png", "p_00002_.png"}
+    assert listed == {"p_00000_.png", "p_00001_.png", "p_00002_.png"}, source
     assert source["kept"]
     rest = service.get(f"/api/v1/purge/preview/{looked['id']}?source=a&offset=1&limit=2")
     assert [one["path"] for one in rest["files"]] == ["p_00001_.png", "p_00002_.png"]
@@ -294,3 +294,12 @@ def test_a_service_that_is_not_asked_over_http_brings_none_of_it(cli: Program) -
     done = subprocess.run([*cli.argv((), bare=True)[:1], "-c", script], env=cli.environment(), capture_output=True,
                           text=True, check=True)  # fmt: skip
     assert done.stdout.strip() == "set()"
+
+
+def test_metrics_need_a_token_and_name_no_file(service: Service) -> None:
+    problem(ask(service.port, "/metrics"), 401)
+    found = ask(service.port, "/metrics", headers={"Authorization": f"Bearer {service.token}"})
+    assert found.status == 200
+    assert found.headers["content-type"].startswith("text/plain")
+    assert b"media_sync_files_stored_total" in found.body
+    assert b".png" not in found.body
