@@ -75,6 +75,7 @@ def plan(changed: Sequence[FileStat], folders: Mapping[bytes, Freight], roads: f
     ways = [_best(tree, choice, streaming=False)]
     if Road.STREAM in roads:
         ways += [_best(tree, choice, streaming=True), _Best(streamed=list(changed))]
+        ways = [way for way in ways if way.cost < math.inf]  # without a stream not every file may come
     position = {f.path: at for at, f in enumerate(changed)}
     plans = [_transfers(best, position, choice) for best in ways]
     return min(plans, key=lambda transfers: total(transfers, folders, roads, costs))
@@ -196,9 +197,9 @@ def _each(files: Iterable[FileStat], choice: _Choice, *, streaming: bool) -> _Be
     for f in files:
         alone = choice.file(f.size)
         streamed = choice.streamed(f.size) if streaming else math.inf
-        if Road.STREAM in choice.roads and (streamed <= alone or math.isinf(alone)):
+        if streamed <= alone and streaming:
             best.streamed.append(f)
-            best.cost += choice.streamed(f.size)
+            best.cost += streamed
         else:
             best.alone.append(f)
             best.cost += alone

@@ -173,6 +173,20 @@ def test_a_stream_is_preferred_to_a_lock_that_saves_little() -> None:
     assert [t.road for t in made(entries, entries, costs=far)] == [Road.FOLDER]
 
 
+def test_no_stream_is_started_for_what_a_folder_brings_sooner() -> None:
+    film = file(b"a.mp4", 30 * MB)
+    slow = RoadCost(0.2, 1 / 350e6, 0.00025)
+    costs = Costs(PRIORS.folder, slow, RoadCost(0.5, 1 / 110e6, 0.0004))
+    assert made([film], [film], costs=costs) == [Transfer(Road.FOLDER, (film,))], "alone it would lock for too long"
+
+
+def test_what_fits_beside_others_in_one_stream_is_not_fetched_alone() -> None:
+    small, large = file(b"small", 1), file(b"large", 99)
+    costs = Costs(RoadCost(9, 1e-9, 1e-6), RoadCost(0.04, 0.001, 1e-6), RoadCost(0.125, 1e-9, 1e-6))
+    limits = Limits(math.inf, stream_bytes=100, stream_files=2)
+    assert [t.road for t in made([small, large], [small, large], ALL, limits, costs)] == [Road.STREAM]
+
+
 def test_what_was_learned_changes_the_plan() -> None:
     entries = [file(b"d/%d" % n) for n in range(6)]
     assert [t.road for t in made(entries, entries)] == [Road.FOLDER]
