@@ -17,7 +17,7 @@ from prometheus_client import (
 
 from sidecar.events import Bus, Event, FileFailed, FilePurged, FileStored, JobChanged, SourceRead, SourceSlowed
 from sidecar.faults import REASONS, reason_of
-from sidecar.jobs import Action, JobState, JobView
+from sidecar.jobs import Action, Cause, JobState, JobView
 from sidecar.models import NS
 from sidecar.outcomes import entries, went_well, whole_problem
 
@@ -79,7 +79,9 @@ class Metrics:
     def _ended(self, view: JobView) -> None:
         if view.request.dry_run:
             return
-        if view.started_ns is not None and view.ended_ns is not None and view.state is not JobState.CANCELLED:
+        # a burst of watched files lasts as long as they come
+        timed = view.state is not JobState.CANCELLED and view.request.cause is not Cause.WATCH
+        if timed and view.started_ns is not None and view.ended_ns is not None:
             self._pass.labels(view.request.action.value).observe(max(0, view.ended_ns - view.started_ns) / NS)
         if view.state is JobState.FAILED:
             self._errors.labels(reason_of(view.problem)).inc()

@@ -10,6 +10,7 @@ from sidecar.desk import view_of
 from sidecar.jobwork import Tools
 from sidecar.metrics import Metrics, counting
 from sidecar.notify import notifying
+from sidecar.story import summing_up
 
 REMEMBERED = 1000  # jobs of earlier runs that are looked through for the last success of each source
 
@@ -20,5 +21,6 @@ async def telling(tools: Tools) -> AsyncIterator[Metrics]:
     rows = await asyncio.to_thread(tools.manifest.jobs, REMEMBERED)
     async with AsyncExitStack() as stack:
         metrics = stack.enter_context(counting(tools.bus, [view_of(row) for row in rows]))
+        await stack.enter_async_context(summing_up(tools.bus, tools.settings.log.summary_every))
         await stack.enter_async_context(notifying(tools.settings.notify, tools.bus))
         yield metrics
