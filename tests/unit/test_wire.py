@@ -256,7 +256,7 @@ def test_a_scan_is_put_together() -> None:
 
 D1, D2 = b"0123456789abcdef" * 2, b"ff" * 16
 BASIS = Basis({b"a": Mark(bytes.fromhex(D1.decode()), b"", 2)}, 5)
-IN_A = entry(FileStat(b"a/x", 1, 2, 3, 4, 5, 0o644))
+IN_A = entry(FileStat(b"a/x", 1, 2, 3, 4, 5, 0o644, device=8))
 
 
 def test_marks_are_sent_along_and_come_back() -> None:

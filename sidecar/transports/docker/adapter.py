@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, aclosing, contextmanager, nullcontext, suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sidecar.errors import (
     AgentFailed,
@@ -36,18 +36,14 @@ from sidecar.transports.base import Reading
 from sidecar.transports.docker import scanwire, wire
 from sidecar.transports.docker.client import Engine
 from sidecar.transports.docker.inspected import Container, python_candidates
-from sidecar.transports.docker.reading import (
-    OnOpen,
-    TarReading,
-    Turns,
-    agent_stream,
-    archive,
-    archive_target,
-)
 from sidecar.transports.docker.session import AgentSession
 from sidecar.transports.docker.tar import TarReader, TarType
+from sidecar.transports.docker.turns import Turns
 from sidecar.transports.docker.watching import watching
 from sidecar.transports.docker.watchwire import Sights
+
+if TYPE_CHECKING:
+    from sidecar.transports.docker.reading import OnOpen
 
 HOLD = 2.0  # seconds: what `docker stop` of a running generator may have to wait for one of our reads
 _ARCHIVE_ROADS = frozenset((Road.FOLDER, Road.FILE))
@@ -184,7 +180,9 @@ class DockerAdapter:
         aborts: list[Callable[[], None]] = []
 
         def read() -> tuple[_Listing, int]:
-            with archive(self._engine, self._id, root + b"/.", self._stall, aborts.append, hold) as readinto:
+            from sidecar.transports.docker import reading
+
+            with reading.archive(self._engine, self._id, root + b"/.", self._stall, aborts.append, hold) as readinto:
                 members = TarReader(readinto)
                 return _listed(members), members.received
 
@@ -237,20 +235,24 @@ class DockerAdapter:
 
     @contextmanager
     def read(self, root: bytes, transfer: Transfer, on_open: OnOpen) -> Iterator[Reading]:
+        from sidecar.transports.docker import reading
+
+        reading.connected(self._engine, self._id)  # before a read's time is taken: the first one takes longer
         if transfer.road is Road.STREAM:
             if self._start is None:
                 raise AgentFailed("there is no agent to stream from", hint=self._why_none)
             paths = [f.path for f in transfer.files]
-            with agent_stream(self._engine, self._id, self._start, self._user, root, paths, self._stall, on_open) as r:
-                yield r
+            with reading.agent_stream(self._engine, self._id, self._start, self._user, root, paths, self._stall,
+                                      on_open) as stream:  # fmt: skip
+                yield stream
             return
-        path, rename = archive_target(root, transfer)
+        path, rename = reading.archive_target(root, transfer)
         # a slow library must not hold the container's lock; but one file without an agent has no other road to take
         able = self.capabilities
         hold = HOLD if able.reads_lock and (transfer.road is Road.FOLDER or Road.STREAM in able.roads) else None
         since = time.monotonic()
-        with archive(self._engine, self._id, path, self._stall, on_open, hold) as readinto:
-            yield TarReading(readinto, rename, since=since)
+        with reading.archive(self._engine, self._id, path, self._stall, on_open, hold) as readinto:
+            yield reading.TarReading(readinto, rename, since=since)
 
     async def purge(self, root: bytes, batches: AsyncIterator[Sequence[PurgeItem]], owner: tuple[int, int]
                     ) -> AsyncIterator[PurgeResult]:  # fmt: skip

@@ -1,8 +1,8 @@
-"""The two clients of one engine, and the translation of their errors.
+"""The two clients of one engine, and the translation of the first one's errors.
 
-aiodocker is the control plane: list, inspect, HEAD, exec. The docker SDK is the data plane: archive and exec streams
-read by worker threads. Both ask for `Accept-Encoding: identity`, because the engine gzips what a client says it can
-unpack (tenfold slower), and both have a read timeout.
+aiodocker is the control plane: list, inspect, HEAD, exec. The docker SDK is the data plane (see `sdk.py`): archive and
+exec streams read by worker threads. Both ask for `Accept-Encoding: identity`, because the engine gzips what a client
+says it can unpack (tenfold slower), and both have a read timeout.
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ import email.utils
 import json
 import os
 import ssl
+import threading
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote_from_bytes
 
 import aiodocker
 import aiohttp
-import docker
-import requests
-import urllib3
-from docker.tls import TLSConfig
 from yarl import URL
 
 from sidecar.config import ResolvedHost
 from sidecar.errors import ConfigError, EngineRefused, EngineUnreachable, MediaSyncError, SourceGone
 from sidecar.models import NS, clamped
+
+if TYPE_CHECKING:
+    import docker
 
 IDENTITY = {"Accept-Encoding": "identity"}
 NO_CONNECTION = 900  # the status that aiodocker makes up when nobody answers
@@ -56,13 +56,14 @@ class Engine:
     """One Docker Engine, connected. Made by `connect`, closed by `close`."""
 
     def __init__(self, host: ResolvedHost, control: aiodocker.Docker, session: aiohttp.ClientSession,
-                 data: docker.APIClient, timeout: float, version: dict[str, Any]) -> None:  # fmt: skip
+                 timeout: float, version: dict[str, Any]) -> None:  # fmt: skip
         self.host = host
         self.control = control
-        self.data = data
         self.timeout = timeout
         self.version = version
         self._session = session
+        self._data: docker.APIClient | None = None
+        self._connecting = threading.Lock()
 
     @classmethod
     async def connect(cls, host: ResolvedHost, timeout: float) -> Engine:  # noqa: ASYNC109 (of each answer)
@@ -79,12 +80,24 @@ class Engine:
         try:
             with translated(where):
                 version = await _version(control, where)
-                data = await asyncio.to_thread(_data_client, host, timeout)
         except BaseException:
             await control.close()
             await session.close()
             raise
-        return cls(host, control, session, data, timeout, version)
+        return cls(host, control, session, timeout, version)
+
+    @property
+    def data(self) -> docker.APIClient:
+        """The data plane, for worker threads; connected when first asked for. Raises what the SDK does.
+
+        To import it takes longer than a whole pass in which nothing is fetched.
+        """
+        from sidecar.transports.docker.sdk import connect
+
+        with self._connecting:
+            if self._data is None:
+                self._data = connect(self.host, self.timeout)
+            return self._data
 
     @property
     def identity(self) -> str:
@@ -93,7 +106,8 @@ class Engine:
 
     async def close(self) -> None:
         """Close both clients; idempotent."""
-        self.data.close()
+        if self._data is not None:
+            self._data.close()
         await self.control.close()
         await self._session.close()
 
@@ -231,26 +245,23 @@ def rfc3339_ns(text: str) -> int:
 
 @contextmanager
 def translated(what: str) -> Iterator[None]:
-    """Turn what either client raises into our errors; `what` names the engine or container."""
+    """Turn what aiodocker and the system raise into our errors; `what` names the engine or container."""
     try:
         yield
     except aiodocker.DockerError as error:
         if int(error.status) == NO_CONNECTION:
             raise unreachable(what, error.__cause__ or error) from error
         raise refusal(what, int(error.status), str(error.message)) from error
-    except docker.errors.APIError as error:
-        raise refusal(what, int(error.status_code or 500), str(error.explanation)) from error
-    except (aiohttp.ClientError, TimeoutError, requests.RequestException, docker.errors.DockerException,
-            urllib3.exceptions.HTTPError, ConnectionError, FileNotFoundError, PermissionError) as error:  # fmt: skip
+    except (aiohttp.ClientError, TimeoutError, ConnectionError, FileNotFoundError, PermissionError) as error:
         raise unreachable(what, error) from error
 
 
-def unreachable(what: str, error: BaseException) -> EngineUnreachable:
-    """The one line for an engine that does not answer."""
+def unreachable(what: str, error: BaseException, *, late: bool = False) -> EngineUnreachable:
+    """The one line for an engine that does not answer; `late` when the error says that time ran out."""
     where = f"Docker (asked about container {what[:12]})" if len(what) == ID else f"Docker at {what}"
     system = _system_error(error)
     text = _system_words(system) if system is not None else str(error) or type(error).__name__
-    if isinstance(error, TimeoutError | requests.Timeout):
+    if late or isinstance(error, TimeoutError):
         return EngineUnreachable(f"{where} did not answer in time", hint="is the engine busy or hung?")
     if "permission denied" in text.lower() or isinstance(error, PermissionError):
         hint = "run as a user who may use that socket (its group), or set PUID/PGID"
@@ -326,11 +337,3 @@ def _ssl(host: ResolvedHost) -> ssl.SSLContext | None:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return context
-
-
-def _data_client(host: ResolvedHost, timeout: float) -> docker.APIClient:
-    tls: TLSConfig | bool = False
-    if host.tls is not None:
-        pair = (host.tls.cert, host.tls.key) if host.tls.cert and host.tls.key else None
-        tls = TLSConfig(client_cert=pair, ca_cert=host.tls.ca, verify=host.tls.verify)
-    return docker.APIClient(base_url=host.url, version="auto", timeout=int(timeout) or 1, tls=tls, max_pool_size=16)

@@ -1,19 +1,18 @@
-"""Reads under way: archives of the engine and streams of the agent, for worker threads.
+"""Reads under way: archives of the engine and streams of the agent, for worker threads. Imported when first used.
 
 Both end in one tar reader. What it says of names is only ever compared with the names that were asked for.
 """
 
 from __future__ import annotations
 
-import asyncio
 import http.client
 import json
 import socket
 import struct
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import requests
@@ -22,7 +21,8 @@ import urllib3
 from sidecar.errors import HeldTooLong, MediaSyncError, StreamBroken
 from sidecar.models import FileStat, Road, Transfer
 from sidecar.transports.docker import wire
-from sidecar.transports.docker.client import IDENTITY, Engine, archive_path, refusal, translated
+from sidecar.transports.docker.client import IDENTITY, Engine, archive_path, refusal
+from sidecar.transports.docker.sdk import translated
 from sidecar.transports.docker.tar import TarMember, TarReader, TarType
 
 Abort = Callable[[], None]
@@ -75,6 +75,12 @@ class TarReading:
                 yield TarFile(member, path)
 
 
+def connected(engine: Engine, container: str) -> None:
+    """Connect the data plane where that was not done yet. Raises EngineUnreachable, EngineRefused."""
+    with translated(container):
+        _ = engine.data
+
+
 @contextmanager
 def archive(engine: Engine, container: str, path: bytes, stall: float, on_open: OnOpen, hold: float | None = None
             ) -> Iterator[Callable[[memoryview], int]]:  # fmt: skip
@@ -84,9 +90,9 @@ def archive(engine: Engine, container: str, path: bytes, stall: float, on_open: 
     lock (moby#29058). Raises SourceGone for a container that is not there, StreamBroken when the path is not, or when
     cut off.
     """
-    client = engine.data
-    url = f"{client.base_url}/v{client.api_version}{archive_path(container, path)}"
     with translated(container):
+        client = engine.data
+        url = f"{client.base_url}/v{client.api_version}{archive_path(container, path)}"
         response = client.get(url, stream=True, headers=IDENTITY, timeout=(engine.timeout, stall))
         with response:
             if response.status_code >= 400:
@@ -137,47 +143,6 @@ def _refused(container: str, status: int, body: str) -> MediaSyncError:
     if status == 404 and text and "no such container" not in text.lower():
         return StreamBroken("the engine does not find it any more", hint="was it deleted meanwhile?")
     return refusal(container, status, text)
-
-
-class Turns:
-    """Who may use a container's lock: one archive at a time, or questions, which go first.
-
-    The engine makes the others wait anyway (moby#29058), but with their time-outs running.
-    """
-
-    POLL = 0.002
-
-    def __init__(self) -> None:
-        self._changed = threading.Condition()
-        self._reading = False
-        self._asking = 0
-
-    @contextmanager
-    def reading(self) -> Iterator[None]:
-        """For a worker thread: nobody else reads or asks meanwhile."""
-        with self._changed:
-            self._changed.wait_for(lambda: not self._reading and self._asking == 0)
-            self._reading = True
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._reading = False
-                self._changed.notify_all()
-
-    @asynccontextmanager
-    async def asking(self) -> AsyncIterator[None]:
-        """For the event loop: no archive is open meanwhile."""
-        with self._changed:
-            self._asking += 1
-        try:
-            while self._reading:  # noqa: ASYNC110 (it is a thread that ends it)
-                await asyncio.sleep(self.POLL)
-            yield
-        finally:
-            with self._changed:
-                self._asking -= 1
-                self._changed.notify_all()
 
 
 class _Cutter:
