@@ -108,6 +108,13 @@ class Manifest:
 
     def enter(self, source: Source, now_ns: int) -> SourceKey:
         """The source and its present generation, recorded when they are new."""
+        known = self._read(
+            "SELECT s.id, g.id FROM sources s JOIN generations g ON g.source_id = s.id AND g.token = ? "
+            "WHERE s.name = ? AND s.kind = ? AND s.transport = ?",
+            (source.generation, source.name, source.kind, source.transport),
+        )
+        if known:  # nearly always: a pass where nothing happened need not wait for the disk
+            return SourceKey(known[0][0], known[0][1], source.name)
         with self._transaction() as db:
             db.execute(
                 "INSERT INTO sources (name, kind, transport) VALUES (?, ?, ?) "

@@ -235,6 +235,15 @@ def test_what_is_done_is_not_listed_again(world: World) -> None:
     assert again.decision.skipped == first.decision.skipped
 
 
+def test_a_pass_where_nothing_happened_writes_nothing(world: World) -> None:
+    world.put("a/1.png")
+    world.run()
+    before = world.manifest._db.total_changes
+    found = world.look()
+    keep_marks(world.manifest, world.place, found, {}, NOW)
+    assert world.manifest._db.total_changes == before
+
+
 def listed(found: Look) -> set[bytes]:
     return {e.path for e in found.scan.entries if e.type is not FileType.DIRECTORY}
 

@@ -107,6 +107,27 @@ def test_a_shape_needs_time_and_shows_what_happens_to_the_folder(python: Agent, 
     assert listed(python.scan(os.fsencode(root), basis)) == {b"a/2.png"}
 
 
+def test_a_folder_with_a_young_file_has_no_shape(python: Agent, root: Path) -> None:
+    """Its own times say nothing of what is written into files: somebody may be at it still."""
+    put(root, b"a/1.png")
+    put(root, b"b/2.png")
+    time.sleep(0.3)
+    put(root, b"a/1.png", b"longer content")  # its mtime is old
+    marks = first(python, root, NS // 5).marks
+    assert (marks[b"a"].shape, len(marks[b"b"].shape)) == (b"", 16)
+
+
+def test_names_are_part_of_a_shape(root: Path) -> None:
+    """Should a file system ever forget to move a folder's times."""
+    agent = python_agent(source=lambda code: code.replace(b"top.st_mtime_ns, top.st_ctime_ns)\n", b"0, 0)\n"))
+    put(root, b"a/1.png")
+    left_alone(root)
+    basis = first(agent, root, NOW_QUIET)
+    assert listed(agent.scan(os.fsencode(root), basis)) == set()
+    (root / "a" / "1.png").rename(root / "a" / "2.png")
+    assert listed(agent.scan(os.fsencode(root), basis)) == {b"a/2.png"}
+
+
 def test_a_glance_passes_over_what_is_rewritten_in_place_and_a_look_at_every_file_does_not(
     python: Agent, root: Path
 ) -> None:
