@@ -63,6 +63,7 @@ class SyncOrchestrator:
         sources is in the report.
         """
         report = JobReport(job or new_id(), request.action, dry_run=request.dry_run)
+        progress.job = report.job
         async with self._recorded(report, request):
             if request.action is Action.VERIFY:
                 on_looked()

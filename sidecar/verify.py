@@ -18,7 +18,7 @@ from sidecar.errors import Cancelled, UnknownSource
 from sidecar.library import Library
 from sidecar.manifest import Manifest, Recorded
 from sidecar.models import shown
-from sidecar.progress import ProgressManager
+from sidecar.progress import FileCount, ProgressManager, by_folder
 
 READERS = 2  # copies that are read at the same time: a disk has other things to do
 PAGE = 200  # copies that are asked of the manifest at once
@@ -85,7 +85,13 @@ class VerifyEngine:
         reports = []
         for name in wanted:
             with logger.contextualize(source=name):
-                reports.append(await self._source(name, progress, dry_run=dry_run))
+                all_of_it = known[name]
+                count = all_of_it.stored + all_of_it.purged + all_of_it.vanished
+                progress.expect(count, all_of_it.bytes, name, kind="verify")
+                try:
+                    reports.append(await self._source(name, progress, dry_run=dry_run))
+                finally:
+                    progress.finish(name)
         return reports
 
     async def _source(self, name: str, progress: ProgressManager, *, dry_run: bool) -> VerifyReport:
@@ -99,7 +105,9 @@ class VerifyEngine:
                     before = page[-1].file_id
                     copies = _new_places(page, seen)
                     self._library.check_marker()
-                    progress.expect(len(copies), sum(copy.size for copy in copies))
+                    spared = sum(copy.size for copy in copies) - sum(copy.size for copy in page)
+                    folders = by_folder((copy.library_path, copy.size) for copy in copies)
+                    progress.expect(len(copies) - len(page), spared, name, folders, kind="verify")
                     reasons = await asyncio.gather(
                         *(loop.run_in_executor(readers, self._wrong, copy, name, progress, stop) for copy in copies)
                     )
@@ -112,18 +120,23 @@ class VerifyEngine:
     def _wrong(self, copy: Recorded, source: str, progress: ProgressManager, stop: threading.Event) -> str:
         """What is wrong with a copy; "" when its bytes, re-read from disk, are those of the manifest."""
         folder, name = os.path.split(copy.library_path)
-        progress.begin(source, shown(folder), shown(name))
+        count = progress.begin(source, shown(folder), shown(name), copy.size)
+        try:
+            return self._compare(copy, count, stop)
+        finally:
+            count.done()
+
+    def _compare(self, copy: Recorded, count: FileCount, stop: threading.Event) -> str:
         fd = self._library.open_copy(copy.library_path)
         if fd is None:
-            progress.advance(size=copy.size, files=1)
+            count.advance(copy.size)
             return "missing"
         try:
-            digest, size = _digest(fd, progress, stop)
+            digest, size = _digest(fd, count, stop)
         except OSError as error:
             return f"damaged: {(error.strerror or str(error)).lower()}"
         finally:
             os.close(fd)
-        progress.advance(files=1)
         if size != copy.size:
             return f"damaged: {size} bytes in place of {copy.size}"
         return "" if digest == copy.hash else "damaged: other content"
@@ -163,7 +176,7 @@ def _new_places(page: Sequence[Recorded], seen: set[int]) -> list[Recorded]:
     return found
 
 
-def _digest(fd: int, progress: ProgressManager, stop: threading.Event) -> tuple[bytes, int]:
+def _digest(fd: int, count: FileCount, stop: threading.Event) -> tuple[bytes, int]:
     """SHA-256 and size, from the disk and not from memory. Raises Cancelled."""
     os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
     digest, size = hashlib.sha256(), 0
@@ -172,6 +185,6 @@ def _digest(fd: int, progress: ProgressManager, stop: threading.Event) -> tuple[
             raise Cancelled("cancelled")
         digest.update(piece)
         size += len(piece)
-        progress.advance(size=len(piece))
+        count.advance(len(piece))
     os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)  # a library is larger than memory, and others need that
     return digest.digest(), size

@@ -113,7 +113,9 @@ class Lines:
         self._last = at
         share = 100 * now.bytes_done / now.bytes_total if now.bytes_total else 100.0
         eta = f"{now.eta:.0f} s left" if now.eta is not None else "time left unknown"
-        logger.bind(source=now.source, file=f"{now.folder}/{now.file}".lstrip("/"), bytes=now.bytes_done).info(
+        alone = sum(not one.finished for one in now.sources) <= 1  # of several, the figures are of all of them
+        where = {"source": now.source, "file": f"{now.folder}/{now.file}".lstrip("/")} if alone else {}
+        logger.bind(job=now.job or None, bytes=now.bytes_done, **where).info(
             "{}: {:.0f} % of {}, {}/{} files, {}/s, {}", now.action, share, size(now.bytes_total), now.files_done,
             now.files_total, size(now.rate), eta)  # fmt: skip
 

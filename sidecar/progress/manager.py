@@ -138,7 +138,7 @@ class FileCount:
 class ProgressManager:
     """One job's progress. Counting is cheap, and safe from any thread; so is asking for a snapshot.
 
-    `source=""` counts for the job alone.
+    `source=""` counts for the job alone. `job` is its ID, once it has one.
     """
 
     INTERVAL = 0.1  # seconds between two updates of a view, at least
@@ -148,6 +148,7 @@ class ProgressManager:
         self._clock = clock
         self._lock = threading.Lock()
         self._action = action
+        self.job = ""
         self._sources: dict[str, _Source] = {}
         self._all = _Count()
         self._time = _Timed()
@@ -260,6 +261,7 @@ class ProgressManager:
             return Snapshot(
                 self._action,
                 *self._at,
+                job=self.job,
                 bytes_done=self._all.size,
                 bytes_total=self._all.size_total,
                 files_done=self._all.files,

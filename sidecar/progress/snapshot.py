@@ -38,7 +38,7 @@ class Snapshot:
     """Where a job stands. Bytes and files; `rate` in bytes per second; `eta` in seconds, None while unknown.
 
     `source`, `folder` and `file` are what was begun last; `sources` holds each source by itself, in the order in
-    which they were begun.
+    which they were begun. `job` is the job's ID, "" before it has one.
     """
 
     action: str
@@ -52,6 +52,7 @@ class Snapshot:
     rate: float = 0.0
     eta: float | None = None
     sources: tuple[SourceProgress, ...] = ()
+    job: str = ""
 
 
 class View(Protocol):

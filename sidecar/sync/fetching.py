@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import math
 import threading
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sidecar.errors import ConfigError
 from sidecar.library import Library
 from sidecar.manifest import Known, SourceKey
-from sidecar.models import FileStat, FileType, Road, Scan, Source, shown
-from sidecar.progress import ProgressManager
+from sidecar.models import FileType, Road, Scan, Source, shown
+from sidecar.progress import ProgressManager, by_folder
 from sidecar.sync.account import Account
 from sidecar.sync.committing import RootCommitter, companions_last
 from sidecar.sync.context import Parts
@@ -59,7 +58,9 @@ class Fetching:
         placer.recall(near, must_end)
         wanted = sorted(decision.fetch, key=companions_last)
         size = sum(stat.size for stat in wanted)
-        self.progress.expect(len(wanted), size, self.source.name, _by_folder(wanted), kind="sync")
+        self.progress.expect(
+            len(wanted), size, self.source.name, by_folder((stat.path, stat.size) for stat in wanted), kind="sync"
+        )
         able, options = self.adapter.capabilities, parts.options
         folders = await asyncio.to_thread(freights, [*scan.entries, *unseen(scan.same)])
         async with remembered(parts.manifest, able, parts.clock_ns) as book:
@@ -84,13 +85,3 @@ def require_apart(library: Library, scan: Scan) -> None:
             where = f"{shown(scan.root)}/{shown(entry.path)}".rstrip("/")
             raise ConfigError(f"the library lies inside this source's folder, at {where}",
                               hint="choose a library elsewhere")  # fmt: skip
-
-
-def _by_folder(files: Sequence[FileStat]) -> dict[str, tuple[int, int]]:
-    """Files and bytes of each folder, by its name as it is shown."""
-    found: dict[bytes, tuple[int, int]] = {}
-    for stat in files:
-        folder = stat.path.rpartition(b"/")[0]
-        count, size = found.get(folder, (0, 0))
-        found[folder] = (count + 1, size + stat.size)
-    return {shown(folder): counts for folder, counts in found.items()}

@@ -177,6 +177,7 @@ def test_many_threads_count_right() -> None:
 def test_a_line_every_five_seconds_without_a_terminal(log: io.StringIO) -> None:
     clock = Clock()
     progress = ProgressManager("sync", (Lines(clock),), clock)
+    progress.job = "j1"
     progress.expect(26, 26_000_000)
     progress.begin("comfy", "2026", "a\x1b.png")
     for _ in range(26):  # half a second each: 13 s
@@ -188,8 +189,24 @@ def test_a_line_every_five_seconds_without_a_terminal(log: io.StringIO) -> None:
         "sync: 38 % of 26.0 MB, 10/26 files, 2.0 MB/s, 8 s left",
         "sync: 77 % of 26.0 MB, 20/26 files, 2.0 MB/s, 3 s left",
     ]
-    assert all((line["source"], line["file"]) == ("comfy", "2026/a\x1b.png") for line in lines)
+    assert all((line["job"], line["source"]) == ("j1", "comfy") for line in lines)
+    assert all(line["file"] == "2026/a\x1b.png" for line in lines)
     assert log.getvalue().replace("\n", "").isprintable()
+
+
+def test_a_line_about_several_sources_names_none(log: io.StringIO) -> None:
+    clock = Clock()
+    progress = ProgressManager("run", (Lines(clock),), clock)
+    for source in ("comfy", "forge"):
+        progress.expect(2, 1000, source)
+        progress.begin(source, "", "a.png", 500)
+    clock.now += 6
+    progress.advance(size=500, files=1, source="comfy")
+    progress.finish("comfy")
+    clock.now += 6
+    progress.advance(size=500, files=1, source="forge")
+    lines = [json.loads(line) for line in log.getvalue().splitlines()]
+    assert [line["source"] for line in lines] == [None, "forge"]
 
 
 def test_a_long_job_has_few_lines(log: io.StringIO) -> None:
