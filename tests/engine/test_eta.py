@@ -19,6 +19,7 @@ from sidecar.progress import ProgressManager, Snapshot
 from sidecar.workspace import open_workspace
 from tests.conftest import MakeGenerator
 from tests.engine.commands import heavy_png
+from tests.engine.purging import bench
 from tests.rig.program import Program
 from tests.rig.proxy import EngineProxy
 
@@ -75,3 +76,19 @@ async def test_the_time_left_is_right_after_a_third(cli: Program, generator: Mak
     miss = median(abs(eta - true) / true for _, eta, true in told)
     assert miss <= PROMISED, f"of {span:.1f} s; at, told, true: {told}"
     assert all(b - a > 0.9 / TIMES_A_SECOND for (a, _), (b, _) in pairwise(record.told[:-1]))
+
+
+async def test_a_check_of_all_copies_knows_what_is_to_come(cli: Program, generator: MakeGenerator) -> None:
+    made = generator()
+    same = heavy_png(5000, 1)  # of the same content in two places each place is checked
+    made.put({f"s/{n % 3}/{n}.png": heavy_png(5000, n) for n in range(30)} | {"again.png": same}, age=100)
+    async with bench(cli, made) as parts:
+        assert (await parts.sync()).ok
+        progress = ProgressManager("verify")
+        report = await parts.work.orchestrator.verify([], progress)
+        assert report.ok
+    now = progress.snapshot()
+    assert (now.job, now.eta) == (report.job, 0.0)
+    (source,) = now.sources
+    assert (source.files_done, source.files_total, source.bytes_done) == (31, 31, source.bytes_total)
+    assert source.folder_files_done == source.folder_files_total
