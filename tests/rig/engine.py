@@ -13,6 +13,7 @@ from pathlib import Path
 import docker
 
 PROGRAMS = ("dockerd", "containerd")
+_LAYERS = 5  # mounts that may lie over one another
 _MOUNT_POINT = 4  # the field of /proc/self/mountinfo
 
 
@@ -85,9 +86,12 @@ class OwnEngine:
                     process.kill()
                     process.wait()
         self._dockerd = self._containerd = None
-        for at in self._mounts():  # a killed engine leaves its containers' file systems, and exec/netns/default
-            subprocess.run(["umount", "--lazy", at], check=False)
-        shutil.rmtree(self.folder, ignore_errors=True)
+        # a killed engine leaves its containers' file systems, and exec/netns/default; the next one mounts over them
+        for _ in range(_LAYERS):
+            for at in self._mounts():
+                subprocess.run(["umount", "--lazy", at], check=False, stderr=subprocess.DEVNULL)
+        if self.folder.exists():
+            shutil.rmtree(self.folder)
 
     def _launch(self, *argv: str) -> subprocess.Popen[bytes]:
         with open(self.folder / f"{argv[0]}.log", "ab") as log:

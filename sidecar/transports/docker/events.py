@@ -49,7 +49,8 @@ class Feed:
                 await asyncio.sleep(self._forbidden_for)
             except MediaSyncError as error:
                 if not self._lost:
-                    logger.warning("the engine is not heard any more: {}", error.line())
+                    logger.debug("no events: {}", error.line())  # the next pass says so, too
+                    logger.warning("the engine is not heard any more: what starts and stops is seen when it is back")
                 self._lost = str(error)
                 await asyncio.sleep(self._wait)
                 self._wait = min(2 * self._wait, LONGEST_WAIT)
