@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
 
 from loguru import logger
 
@@ -47,15 +48,15 @@ async def serve(
         desk = await stack.enter_async_context(JobDesk(work.orchestrator, work.tools, view))
         if settings.sync.watch:
             await stack.enter_async_context(Watchers(work.tools, desk.submit, desk.show))
-        group = await stack.enter_async_context(owned())
+        loops = await stack.enter_async_context(owned())
         await stack.enter_async_context(_http(work, desk, metrics))
         stack.callback(desk.close)  # before anything else ends: cutting transfers off takes the longest
         heart = await asyncio.to_thread(Heart, work.manifest, desk, table.next_ns)
-        group.create_task(heart.beat(), name="signs of life")
-        await _listen(settings, work, desk, group)
+        loops.start(heart.beat(), "signs of life")
+        await _listen(settings, work, desk, loops)
         if settings.schedule.on_start:
             ask(desk, Request(_first_action(jobs), Cause.START))
-        group.create_task(by_schedule(desk, table), name="schedules")
+        loops.start(by_schedule(desk, table), "schedules")
         await asyncio.Event().wait()
 
 
@@ -73,12 +74,12 @@ async def _http(work: Workspace, desk: JobDesk, metrics: Metrics) -> AsyncIterat
         yield
 
 
-async def _listen(settings: Settings, work: Workspace, desk: JobDesk, group: asyncio.TaskGroup) -> None:
+async def _listen(settings: Settings, work: Workspace, desk: JobDesk, loops: Loops) -> None:
     """Hear what engines tell, before the first pass where that is possible: nothing then falls between the two."""
     if not settings.schedule.events:
         return
     triggers = EngineTriggers(desk, work.tools.catalog)
-    group.create_task(triggers.run(work.providers), name="engine events")
+    loops.start(triggers.run(work.providers), "engine events")
     await triggers.hears()
 
 
@@ -94,12 +95,36 @@ def _announce(settings: Settings, jobs: list[Timed]) -> None:
                 settings.library)  # fmt: skip
 
 
+class Loops:
+    """Tasks that go on until the service ends: one that ends before that is an error, whatever ended it."""
+
+    def __init__(self, group: asyncio.TaskGroup) -> None:
+        self._group = group
+        self.ending = False
+
+    def start(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        """Own one more."""
+        self._group.create_task(self._endless(work, name), name=name)
+
+    async def _endless(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        try:
+            await work
+        except asyncio.CancelledError:
+            if self.ending:
+                raise
+        raise RuntimeError(f"{name} ended by itself")
+
+
 @asynccontextmanager
-async def owned() -> AsyncIterator[asyncio.TaskGroup]:
-    """A task group that is cancelled when the body ends, and raises the first error of its tasks as it is."""
+async def owned() -> AsyncIterator[Loops]:
+    """Loops that are cancelled when the body ends, and end it with the first error of theirs."""
     try:
         async with asyncio.TaskGroup() as group:
-            yield group
+            loops = Loops(group)
+            try:
+                yield loops
+            finally:
+                loops.ending = True
     except BaseExceptionGroup as several:
         raise first_of(several) from None
 

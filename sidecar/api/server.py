@@ -56,22 +56,34 @@ async def serving(app: FastAPI, listener: socket.socket) -> AsyncIterator[None]:
         h11_max_incomplete_event_size=HEADERS_MOST,
     )  # fmt: skip
     server = _Server(config)
-    answering = asyncio.create_task(server.serve([listener]), name="http")
+    async with asyncio.TaskGroup() as group:  # a server that ends by itself ends the body, too
+        answering = group.create_task(_answer(server, listener), name="http")
+        try:
+            while not server.started:
+                if answering.done():
+                    answering.result()
+                await asyncio.sleep(0.005)
+            async with app.state.feed.running(app.state.board.tools.bus):
+                yield
+        finally:
+            server.should_exit = True
+            done, _ = await asyncio.wait([answering], timeout=GRACE)
+            if not done:
+                server.cut_off()
+                answering.cancel()
+                await asyncio.wait([answering])
+            listener.close()
+
+
+async def _answer(server: _Server, listener: socket.socket) -> None:
+    """Run the server. Raises RuntimeError when it ends and nobody told it to, whatever ended it."""
     try:
-        while not server.started:
-            if answering.done():
-                answering.result()
-            await asyncio.sleep(0.005)
-        async with app.state.feed.running(app.state.board.tools.bus):
-            yield
-    finally:
-        server.should_exit = True
-        done, _ = await asyncio.wait([answering], timeout=GRACE)
-        if not done:
-            server.cut_off()
-            answering.cancel()
-            await asyncio.wait([answering])
-        listener.close()
+        await server.serve([listener])
+    except asyncio.CancelledError:
+        if server.should_exit:
+            raise
+    if not server.should_exit:
+        raise RuntimeError("the HTTP server ended by itself")
 
 
 class _Server(uvicorn.Server):

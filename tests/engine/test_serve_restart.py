@@ -55,7 +55,7 @@ def test_an_engine_that_is_restarted_and_killed(cli: Program, own: OwnEngine) ->
     assert "Traceback" not in err
     said = [line["message"] for line in log_lines(err)]
     assert any(line.startswith("the engine is not heard any more") for line in said), said
-    assert said.count("the engine is heard again") == 2
+    assert "the engine is heard again" in said
     assert said.count("all is well again") == 2
 
 

@@ -52,6 +52,10 @@ class PathInfo:
     link_target: str
 
 
+class EventsForbidden(EngineRefused):
+    """A proxy keeps the engine's events to itself."""
+
+
 class Engine:
     """One Docker Engine, connected. Made by `connect`, closed by `close`."""
 
@@ -165,7 +169,8 @@ class Engine:
     async def events(self, kinds: Sequence[str], since_ns: int | None) -> AsyncIterator[aiohttp.StreamReader]:
         """The engine's events of containers, one JSON object a line, those since `since_ns` (its clock) first.
 
-        Silence is no error here. Raises EngineUnreachable; EngineRefused and SourceGone where a proxy says no.
+        Silence is no error here. Raises EngineUnreachable, also for an engine that is just starting or ending, and
+        EventsForbidden where a proxy says no.
         """
         asked = {"filters": json.dumps({"type": ["container"], "event": list(kinds)})}
         if since_ns is not None:
@@ -175,8 +180,12 @@ class Engine:
         with translated(self.host.url):
             async with asyncio.timeout(self.timeout) as opening, self._session.get(url, timeout=patience) as answer:
                 opening.reschedule(None)
+                if answer.status >= 500:
+                    raise EngineUnreachable(f"Docker at {self.host.url} has no events now (HTTP {answer.status})",
+                                            hint="is it starting, or ending?")  # fmt: skip
                 if answer.status >= 400:
-                    raise refusal(self.host.url, answer.status, await answer.text(errors="replace"))
+                    raise EventsForbidden(f"{self.host.url}: no events (HTTP {answer.status})",
+                                          hint="let the socket proxy grant EVENTS")  # fmt: skip
                 yield answer.content
 
     @asynccontextmanager

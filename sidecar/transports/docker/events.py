@@ -9,24 +9,24 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 
 import aiohttp
 from loguru import logger
 
-from sidecar.errors import EngineRefused, EngineUnreachable, MediaSyncError, SourceGone
+from sidecar.errors import EngineUnreachable, MediaSyncError
 from sidecar.transports.base import Change, Gap, Happened
-from sidecar.transports.docker.client import Engine, translated
+from sidecar.transports.docker.client import Engine, EventsForbidden, translated
 
 KINDS = {"start": Change.STARTED, "die": Change.STOPPED, "destroy": Change.REMOVED, "rename": Change.RENAMED}
 QUIET = 30.0  # seconds without an event after which the engine is asked whether it is there at all
-FIRST_WAIT, LONGEST_WAIT = 0.25, 10.0  # seconds from one attempt to hear the engine to the next
+FIRST_WAIT, LONGEST_WAIT = 0.25, 5.0  # seconds from one attempt to hear the engine to the next
 FORBIDDEN_FOR = 300.0  # seconds until one that says no is asked again
 _LONGEST_LINE = 1 << 20  # bytes of one event: a container's labels come with it
 
 
 class Feed:
-    """The events of one engine, whatever becomes of it meanwhile. `connect` gives the engine as it is now."""
+    """The events of one engine, whatever becomes of it meanwhile. `connect` makes a connection, closed here."""
 
     def __init__(self, connect: Callable[[], Awaitable[Engine]], forbidden_for: float = FORBIDDEN_FOR) -> None:
         self._connect = connect
@@ -42,10 +42,10 @@ class Feed:
             try:
                 async for one in self._connected():
                     yield one
-            except (EngineRefused, SourceGone) as error:
-                if self._lost != (said := f"its events are not to be had: {error}"):
-                    logger.warning("{}; containers that start and stop are noticed by the next pass", said)
-                self._lost = said
+            except EventsForbidden as error:
+                if self._lost != str(error):
+                    logger.warning("{}; what starts and stops is noticed by the next pass — {}", error, error.hint)
+                self._lost = str(error)
                 await asyncio.sleep(self._forbidden_for)
             except MediaSyncError as error:
                 if not self._lost:
@@ -56,7 +56,21 @@ class Feed:
                 self._wait = min(2 * self._wait, LONGEST_WAIT)
 
     async def _connected(self) -> AsyncIterator[Happened | Gap]:
+        async with self._engine() as engine:
+            async for one in self._heard_from(engine):
+                yield one
+        raise EngineUnreachable(f"Docker at {engine.host.url} ended its events", hint="was it restarted?")
+
+    @asynccontextmanager
+    async def _engine(self) -> AsyncIterator[Engine]:
+        """A connection of its own: others close theirs when the engine goes."""
         engine = await self._connect()
+        try:
+            yield engine
+        finally:
+            await engine.close()
+
+    async def _heard_from(self, engine: Engine) -> AsyncIterator[Happened | Gap]:
         if self._since_ns is None:
             self._since_ns = await engine.now_ns()
         async with engine.events(tuple(KINDS), self._since_ns + 1) as stream:
@@ -69,7 +83,6 @@ class Feed:
                 if (one := read_event(line)) is not None:
                     self._since_ns = max(self._since_ns, one.at_ns)
                     yield one
-        raise EngineUnreachable(f"Docker at {engine.host.url} ended its events", hint="was it restarted?")
 
 
 async def _lines(engine: Engine, stream: aiohttp.StreamReader) -> AsyncIterator[bytes]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime
 import re
 import socket
@@ -32,13 +33,18 @@ class DockerProvider:
         self._settings = settings
         self._host = host
         self._engine: Engine | None = None
+        self._connecting = asyncio.Lock()
         self._inspects: dict[str, Mapping[str, Any]] = {}
 
     async def engine(self) -> Engine:
         """The connected engine. Raises EngineUnreachable, EngineRefused."""
-        if self._engine is None:
-            self._engine = await Engine.connect(self._host, self._settings.docker.timeout / NS)
-        return self._engine
+        async with self._connecting:  # a pass and a look after an event may ask at once
+            if self._engine is None:
+                self._engine = await self._connect()
+            return self._engine
+
+    async def _connect(self) -> Engine:
+        return await Engine.connect(self._host, self._settings.docker.timeout / NS)
 
     async def discover(self) -> Discovery:
         """Look at all containers. Raises EngineUnreachable, EngineRefused."""
@@ -63,7 +69,7 @@ class DockerProvider:
         if self._engine is not None:
             await self._engine.now_ns()
             return
-        engine = await Engine.connect(self._host, self._settings.docker.timeout / NS)
+        engine = await self._connect()
         await engine.close()
 
     async def examine(self) -> AsyncIterator[Check]:
@@ -93,7 +99,7 @@ class DockerProvider:
 
     def happenings(self) -> AsyncIterator[Happened | Gap]:
         """What the engine tells of its containers."""
-        return Feed(self.engine).run()
+        return Feed(self._connect).run()
 
     async def adapter(self, source: Source) -> DockerAdapter:
         """The way to one source that `discover` found."""
