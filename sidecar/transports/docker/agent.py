@@ -136,25 +136,35 @@ def plain(field):
 def seconds(ns):
     """Nanoseconds as `[-]s.nnnnnnnnn`, the way GNU stat and pax write them."""
     if ns >= 0:
-        return b"%d.%09d" % divmod(ns, 10 ** 9)
-    return b"-%d.%09d" % divmod(-ns, 10 ** 9)
+        return b"%d.%09d" % divmod(ns, 1000000000)
+    return b"-%d.%09d" % divmod(-ns, 1000000000)
 
 
 def entry(found, path):
+    mode, inode, device, links, uid, gid, size = found[:7]
     return b"e %x %d %s %d %d %d %d %d %s" % (
-        found.st_mode, found.st_size, seconds(found.st_mtime_ns), found.st_dev, found.st_ino, found.st_uid,
-        found.st_gid, found.st_nlink, path)
+        mode, size, seconds(found.st_mtime_ns), device, inode, uid, gid, links, path)
 
 
 def listing(fd):
-    """(name, inode as the folder itself has it or -1, function that stats it) of each name in a folder."""
+    """(name, its inode as the folder has it or -1, its stat) of all in a folder; None for a stat: it just went."""
     if sys.version_info >= (3, 7):
         with os.scandir(fd) as names:
             for item in names:
-                yield os.fsencode(item.name), item.inode(), lambda item=item: item.stat(follow_symlinks=False)
+                try:
+                    yield os.fsencode(item.name), item.inode(), item.stat(follow_symlinks=False)
+                except OSError as error:
+                    if error.errno not in ABSENT:
+                        raise
+                    yield b"", -1, None
     else:
         for name in os.listdir(fd):
-            yield os.fsencode(name), -1, lambda name=name: os.lstat(name, dir_fd=fd)
+            try:
+                yield os.fsencode(name), -1, os.lstat(name, dir_fd=fd)
+            except OSError as error:
+                if error.errno not in ABSENT:
+                    raise
+                yield b"", -1, None
 
 
 def time_ns():
@@ -198,13 +208,9 @@ def scan(folders, fields, out):
 def scan_folder(fd, path, waiting, out):
     """Report one folder's names; raises OSError when it cannot be listed to the end."""
     below = path + b"/" if path else b""
-    for name, _, look in listing(fd):
-        try:
-            found = look()
-        except OSError as error:
-            if error.errno in ABSENT:
-                continue
-            raise
+    for name, _, found in listing(fd):
+        if found is None:
+            continue
         out.add(entry(found, below + name))
         if stat.S_ISDIR(found.st_mode):
             waiting.append(below + name)
@@ -233,12 +239,8 @@ class Marks:
         device = b"%d:%d" % (os.major(found.st_dev), os.minor(found.st_dev))
         return sys.version_info >= (3, 7) and device in self.sound
 
-    def is_quiet(self, newest):
-        return newest <= self.now - self.quiet
-
-
-def newest_of(found):
-    return max(found.st_mtime_ns, found.st_ctime_ns)
+    def is_quiet(self, found):
+        return max(found.st_mtime_ns, found.st_ctime_ns) <= self.now - self.quiet
 
 
 def shape_of(top, names):
@@ -256,31 +258,27 @@ def scan_marked(fd, path, waiting, out, marks):
     shapely = marks.shapely(top)
     if shapely and shape != b"-" and glance(fd, top, below, digest, shape, waiting, out):
         return
-    files, names, newest = [], [], newest_of(top)
-    for name, number, look in listing(fd):
-        try:
-            found = look()
-        except OSError as error:
-            if error.errno in ABSENT:
-                newest = marks.now  # somebody is at work here
-                continue
-            raise
+    files, names = [], []
+    quiet = shapely and marks.is_quiet(top)
+    for name, number, found in listing(fd):
+        if found is None:
+            quiet = False  # somebody is at work here
+            continue
         if stat.S_ISDIR(found.st_mode):
             out.add(entry(found, below + name))
             waiting.append(below + name)
         else:
             files.append(entry(found, below + name))
-            newest = max(newest, found.st_mtime_ns, found.st_ctime_ns)
-        if shapely:
+            quiet = quiet and marks.is_quiet(found)
+        if quiet:
             names.append(b"%d %s" % (number, name))
-    order = sorted(files)
-    now = hashlib.blake2b(b"\0".join(order), digest_size=16).hexdigest().encode()
+    now = hashlib.blake2b(b"\0".join(sorted(files)), digest_size=16).hexdigest().encode()
     word = b"same"
     if now != digest:
         word = b"mark"
         for record in files:
             out.add(record)
-    new = shape_of(top, names) if shapely and marks.is_quiet(newest) else b"-"
+    new = shape_of(top, names) if quiet else b"-"
     out.add(b"%s %s %s %d %s" % (word, now, new, len(files), path))
 
 
