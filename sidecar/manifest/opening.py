@@ -75,7 +75,8 @@ def open_to_write(state: Path, now_ns: int) -> sqlite3.Connection:
             _check(db)
         migrate(db)
         if due and not _is_small(db):
-            db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (_CHECKED, str(now_ns)))
+            with contextlib.suppress(sqlite3.OperationalError):  # a full disk, a busy writer: then it is checked again
+                db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (_CHECKED, str(now_ns)))
         undo.pop_all()
     if fresh:
         fsync_folder(state)
