@@ -6,13 +6,18 @@ To write the table anew: `python -m tests.unit.test_readme`.
 from __future__ import annotations
 
 import re
+import time
 from pathlib import Path
+from typing import Any
 
 from typer.main import get_command
 
 from sidecar.cli.app import app
 from sidecar.cli.exits import Exit
 from sidecar.config import every_setting
+from sidecar.config.model import NOTICES
+from sidecar.metrics import Metrics
+from sidecar.notify.webhook import signature
 
 README = Path(__file__).resolve().parents[2] / "README.md"
 _TABLE = re.compile(r"(<!-- settings: [^\n]* -->\n).*?(<!-- /settings -->)", re.DOTALL)
@@ -45,6 +50,29 @@ def test_every_command_is_in_the_table_of_commands() -> None:
 def test_every_exit_code_is_explained() -> None:
     section = README.read_text(encoding="utf-8").split("## Exit codes")[1].split("##")[0]
     assert [int(code) for code in re.findall(r"^\| (\d)", section, re.MULTILINE)] == [int(code) for code in Exit]
+
+
+def test_the_receiver_of_the_readme_knows_our_posts() -> None:
+    code = re.search(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+    assert code is not None
+    known: dict[str, Any] = {}
+    exec(code[1], known)
+    body, at = b'{"type": "job.done"}', str(int(time.time()))
+    headers = {"X-Media-Sync-Timestamp": at, "X-Media-Sync-Signature": signature("a-secret", at, body)}
+    assert known["is_ours"](headers, body, "a-secret")
+    assert not known["is_ours"](headers, body + b" ", "a-secret")
+    assert not known["is_ours"](headers, body, "another")
+    old = str(int(at) - 3600)
+    headers = {"X-Media-Sync-Timestamp": old, "X-Media-Sync-Signature": signature("a-secret", old, body)}
+    assert not known["is_ours"](headers, body, "a-secret")
+
+
+def test_every_metric_and_event_is_named() -> None:
+    section = README.read_text(encoding="utf-8").split("## Being told")[1].split("\n## ")[0]
+    for family in Metrics().registry.collect():
+        assert family.name in section, family.name
+    for event in NOTICES:
+        assert f"`{event}`" in section, event
 
 
 def test_files_that_are_linked_are_there() -> None:
