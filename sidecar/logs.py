@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, TextIO
 from urllib.parse import quote
 
 from loguru import logger
-from tqdm import tqdm
 
 from sidecar.models import shown
 
@@ -114,6 +113,8 @@ def setup(level: str, form: str, stream: TextIO | None = None, repeats: Repeats 
         line = render(message.record) + "\n"
         with contextlib.suppress(OSError, ValueError):  # whoever read this went away: the work goes on
             if text and stream.isatty():
+                from tqdm import tqdm  # for terminals only
+
                 tqdm.write(line, file=stream, end="")  # a line under a running bar pushes the bar down
             else:
                 stream.write(line)

@@ -8,13 +8,15 @@ import shutil
 import sys
 import time
 from collections.abc import Callable
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from loguru import logger
-from tqdm import tqdm
 
 from sidecar.logs import printable, size
 from sidecar.progress import Snapshot, View
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 EVERY = 5.0  # seconds between the first progress lines in a log
 RARELY = 60.0  # and between those of a long job, which get rarer as it goes on
@@ -25,6 +27,12 @@ _SPARE = 3  # columns that numbers may grow by until they are drawn
 _GLYPHS = 12  # columns of the smallest bar that says anything
 _LEAST = 8  # a shorter piece of a name says nothing
 _ENOUGH = 24  # columns of a name that are worth a bar's
+
+
+def _tqdm() -> type[tqdm[Any]]:
+    from tqdm import tqdm  # for terminals only
+
+    return tqdm
 
 
 class Bar:
@@ -39,7 +47,7 @@ class Bar:
         if now.bytes_total == 0:
             return
         if self._bar is None:  # the delay keeps it from drawing itself before it has its first numbers
-            self._bar = tqdm(total=now.bytes_total, unit="B", unit_scale=True, unit_divisor=1000, desc=now.action,
+            self._bar = _tqdm()(total=now.bytes_total, unit="B", unit_scale=True, unit_divisor=1000, desc=now.action,
                              file=self._stream, dynamic_ncols=True, leave=True, delay=1e-9)  # fmt: skip
         self._bar.total = now.bytes_total
         self._bar.n = now.bytes_done
@@ -79,12 +87,12 @@ class Bar:
 
 def _timed(form: str, now: Snapshot) -> str:
     """The form with our own time left and rate, for tqdm's are of bytes alone."""
-    left = "?" if now.eta is None else tqdm.format_interval(now.eta)
-    return form.replace("LEFT", left).replace("RATE", f"{tqdm.format_sizeof(now.rate, 'B', 1000)}/s")
+    left = "?" if now.eta is None else _tqdm().format_interval(now.eta)
+    return form.replace("LEFT", left).replace("RATE", f"{_tqdm().format_sizeof(now.rate, 'B', 1000)}/s")
 
 
 def _length(bar: tqdm[Any], form: str, text: str) -> int:
-    return len(tqdm.format_meter(**{**bar.format_dict, "bar_format": form, "postfix": text, "ncols": None}))
+    return len(_tqdm().format_meter(**{**bar.format_dict, "bar_format": form, "postfix": text, "ncols": None}))
 
 
 def _end(place: str, room: int) -> str:

@@ -13,7 +13,6 @@ from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from sidecar.config import timing, units
 from sidecar.config.addresses import place_of, web_url
@@ -392,10 +391,8 @@ class SourceSettings(Section):
         return self
 
 
-class Settings(BaseSettings):
-    """Everything that can be set. Made by `load`; constructing it by hand reads no environment."""
-
-    model_config = SettingsConfigDict(frozen=True, extra="forbid", validate_default=False)
+class Settings(Section):
+    """Everything that can be set. Made by `load`, which alone reads files and the environment."""
 
     library: Folder = Field(Path("/library"), description="Folder that the files end up in.")
     state: Folder = Field(Path("/state"), description="Folder for the manifest and other state.")
@@ -412,15 +409,3 @@ class Settings(BaseSettings):
     api: ApiSettings = Field(default_factory=ApiSettings)
     notify: NotifySettings = Field(default_factory=NotifySettings)
     sources: dict[str, SourceSettings] = Field(default_factory=dict)
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Only what `load` merged: it knows where each value came from, and reports all that is wrong at once."""
-        return (init_settings,)

@@ -7,7 +7,6 @@ halves become the line that a person reads.
 from __future__ import annotations
 
 import contextlib
-import difflib
 import json
 import re
 from collections.abc import Callable, Iterable
@@ -65,6 +64,8 @@ def quoted(value: object, limit: int = 80) -> str:
 
 def near(word: str, known: Iterable[str]) -> str:
     """`did you mean X?` for the nearest known word, or "" where none is near."""
+    import difflib  # for mistakes only
+
     by_plain = {name.lower().replace("-", "_"): name for name in known}
     found = difflib.get_close_matches(word.lower().replace("-", "_"), by_plain, n=1, cutoff=0.6)
     return f"did you mean {by_plain[found[0]]}?" if found else ""

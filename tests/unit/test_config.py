@@ -80,7 +80,7 @@ def test_defaults_need_nothing_and_read_no_environment(tmp_path: Path, monkeypat
     assert found == Settings()
     assert (found.library, found.state) == (Path("/library"), Path("/state"))
     assert (found.sync.settle, found.sync.settle_incomplete, found.sync.max_freeze) == (2 * NS, 600 * NS, NS // 4)
-    assert (found.sync.group_files, found.sync.group_bytes, found.sync.stall_timeout) == (256, 64 * 2**20, 10 * NS)
+    assert (found.sync.group_files, found.sync.group_bytes, found.sync.stall_timeout) == (1024, 64 * 2**20, 10 * NS)
     assert (found.purge.enabled, found.purge.older_than, found.purge.max_delete) == (False, 24 * HOUR, None)
 
 
