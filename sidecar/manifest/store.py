@@ -290,11 +290,16 @@ class Manifest:
                            ((now_ns, file_id) for file_id in file_ids))  # fmt: skip
 
     def recorded(self, source: str, before: int | None, limit: int) -> list[Recorded]:
-        """Files of a source with their copies, newest first, those with IDs below `before`."""
+        """Files of a source with their copies, newest first, those with IDs below `before`.
+
+        Left out is a copy that did not prove itself and whose content was stored again elsewhere.
+        """
         rows = self._read(
-            "SELECT id, library_path, hash, size, state = 'stored' FROM files "
-            "WHERE source_id = (SELECT id FROM sources WHERE name = ?1) AND (?2 IS NULL OR id < ?2) "
-            "ORDER BY id DESC LIMIT ?3",
+            "SELECT f.id, f.library_path, f.hash, f.size, f.state = 'stored' FROM files f "
+            "JOIN contents c ON c.hash = f.hash "
+            "WHERE f.source_id = (SELECT id FROM sources WHERE name = ?1) AND (?2 IS NULL OR f.id < ?2) "
+            "AND NOT (f.state = 'replaced' AND c.library_path != f.library_path) "
+            "ORDER BY f.id DESC LIMIT ?3",
             (source, before, limit),
         )
         return [Recorded(r[0], r[1], r[2], r[3], bool(r[4])) for r in rows]

@@ -192,7 +192,7 @@ class SourceProvider(Protocol):
     def tells(self) -> bool:
         """Whether `happenings` ever tells anything."""
 
-    def happenings(self) -> AsyncIterator[Happened | Gap]:
+    def happenings(self) -> AsyncGenerator[Happened | Gap, None]:
         """What happens to containers, from now on and for ever; also those that are no sources.
 
         Outlives its engine: what was lost meanwhile is a Gap. Tells one, too, when it is first heard. Raises nothing.

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from sidecar.desk import JobDesk
-from sidecar.jobs import Action, Cause, JobState, Request
+from sidecar.jobs import Action, Cause, JobState, JobView, Request
 from sidecar.patience import TOLERATED
 from sidecar.workspace import Workspace, open_workspace
 from tests.conftest import MakeGenerator
@@ -59,6 +59,40 @@ async def test_a_job_that_is_cancelled_in_mid_transfer_leaves_nothing_partial(
             again = await desk.wait(desk.submit(Request(Action.SYNC, Cause.API)).id)
             assert again.state is JobState.DONE
     assert {path.name: path.read_bytes() for path in library.glob("gen/*")} == files
+
+
+async def test_a_damaged_copy_is_found_and_pulled_again(
+    engine_host: str, generator: MakeGenerator, tmp_path: Path
+) -> None:
+    made, copies = generator(), tmp_path / "library" / "gen"
+    files = {f"f{n}.png": heavy_png(10_000, n) for n in range(5)}
+    made.put(files, age=60)
+    async with service(tmp_path, engine_host, gen=made) as (desk, _):
+
+        async def ended(action: Action, *, dry_run: bool = False) -> JobView:
+            return await desk.wait(desk.submit(Request(action, Cause.API, dry_run=dry_run)).id)
+
+        assert (await ended(Action.SYNC)).state is JobState.DONE
+        assert (await ended(Action.VERIFY)).state is JobState.DONE
+        (copies / "f1.png").write_bytes(files["f1.png"][:-1] + b"x")
+        (copies / "f2.png").write_bytes(files["f2.png"][:-1])
+        (copies / "f3.png").unlink()
+        for dry_run in (True, False):  # a dry run forgets nothing
+            view = await ended(Action.VERIFY, dry_run=dry_run)
+            assert view.state is JobState.PARTLY
+            assert view.result is not None
+            (told,) = view.result["sources"]
+            counted = {key: told[key] for key in ("checked", "missing", "damaged", "forgotten")}
+            assert counted == {"checked": 5, "missing": 1, "damaged": 2, "forgotten": 0 if dry_run else 3}
+            reasons = {one["path"]: one["reason"] for one in told["problems"]}
+            assert reasons["gen/f1.png"] == "damaged: other content"
+            assert reasons["gen/f2.png"].startswith("damaged: ")
+            assert reasons["gen/f3.png"] == "missing"
+        again = await ended(Action.SYNC)
+        assert again.result is not None
+        assert again.result["sources"][0]["stored"] == 3
+        assert (await ended(Action.VERIFY)).state is JobState.DONE, "the bad ones are nobody's copies any more"
+    assert set(files.values()) <= {path.read_bytes() for path in copies.iterdir()}
 
 
 async def test_one_slow_source_holds_no_other_up(engine_host: str, generator: MakeGenerator, tmp_path: Path) -> None:

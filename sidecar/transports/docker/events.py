@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 
 import aiohttp
@@ -36,7 +36,7 @@ class Feed:
         self._wait = FIRST_WAIT
         self._heard = False
 
-    async def run(self) -> AsyncIterator[Happened | Gap]:
+    async def run(self) -> AsyncGenerator[Happened | Gap, None]:
         """See SourceProvider.happenings."""
         while True:
             try:

@@ -6,7 +6,7 @@ import asyncio
 import datetime
 import re
 import socket
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -97,7 +97,7 @@ class DockerProvider:
         """An engine does."""
         return True
 
-    def happenings(self) -> AsyncIterator[Happened | Gap]:
+    def happenings(self) -> AsyncGenerator[Happened | Gap, None]:
         """What the engine tells of its containers."""
         return Feed(self._connect).run()
 
