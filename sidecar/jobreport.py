@@ -37,6 +37,12 @@ class JobReport:
         """Whether everything that was asked for is done."""
         return all(r.ok for r in self.sync) and all(r.ok for r in self.purge) and all(r.ok for r in self.verify)
 
+    @property
+    def idle(self) -> bool:
+        """Whether there was nothing to do, and nothing to say."""
+        moved = any(r.stored for r in self.sync) or any(r.purged for r in self.purge) or bool(self.verify)
+        return self.ok and not moved
+
     def errors(self) -> list[tuple[str, MediaSyncError]]:
         """Sources that could not be worked on as a whole, and why."""
         found = [(r.name, r.error) for r in self.sync] + [(r.name, r.error) for r in self.purge]

@@ -212,8 +212,9 @@ class SyncOrchestrator:
             finally:
                 if not request.dry_run:  # a cancelled job is recorded, too
                     summary = json.dumps(report.summary(problem))
+                    quiet = state is JobState.DONE and report.idle and request.cause not in ASKED
                     await finished(asyncio.to_thread(manifest.end_job, report.job, state is JobState.DONE, summary,
-                                                     clock_ns(), state))  # fmt: skip
+                                                     clock_ns(), state, quiet=quiet))  # fmt: skip
 
 
 def new_id() -> str:

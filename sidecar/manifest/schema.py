@@ -122,6 +122,10 @@ _MIGRATIONS = (
         seen INTEGER NOT NULL, learned_ns INTEGER NOT NULL, PRIMARY KEY (engine, road)
     ) STRICT, WITHOUT ROWID;
     """,
+    # what had nothing to do is forgotten sooner
+    """
+    ALTER TABLE jobs ADD COLUMN quiet INTEGER NOT NULL DEFAULT 0;
+    """,
 )
 
 VERSION = len(_MIGRATIONS)

@@ -20,6 +20,7 @@ from sidecar.manifest.search import ItemFilter, read_items, read_totals
 from sidecar.models import FileStat, PurgeOutcome, Source
 
 JOBS_KEPT = 1000
+QUIET_KEPT = 100  # of them those that had nothing to do: a pass a minute must not push out what tells something
 _KNOWN = (
     "SELECT path, id, size, mtime_ns, inode, exact, generation_id, hash, library_path, stored_ns "
     "FROM files WHERE source_id = ? AND root = ? AND state = 'stored'"
@@ -346,15 +347,15 @@ class Manifest:
     def _add_job(db: sqlite3.Connection, row: tuple[object, ...]) -> None:
         db.execute("INSERT INTO jobs (id, action, cause, sources, state, queued_ns, started_ns) "
                    "VALUES (?, ?, ?, ?, ?, ?, ?)", row)  # fmt: skip
-        db.execute(
-            "DELETE FROM jobs WHERE id IN (SELECT id FROM jobs ORDER BY number DESC LIMIT -1 OFFSET ?)", (JOBS_KEPT,)
-        )
+        for quiet, kept in ((0, JOBS_KEPT), (1, QUIET_KEPT)):
+            db.execute("DELETE FROM jobs WHERE id IN (SELECT id FROM jobs WHERE quiet >= ? "
+                       "ORDER BY number DESC LIMIT -1 OFFSET ?)", (quiet, kept))  # fmt: skip
 
-    def end_job(self, job: str, ok: bool, report: str, now_ns: int, state: str = "") -> None:
-        """Record how a job ended, also one that never began."""
+    def end_job(self, job: str, ok: bool, report: str, now_ns: int, state: str = "", *, quiet: bool = False) -> None:
+        """Record how a job ended, also one that never began. `quiet`: nobody asked for it, and it had nothing to do."""
         with self._transaction() as db:
-            db.execute("UPDATE jobs SET ended_ns = ?, ok = ?, report = ?, state = ? WHERE id = ?",
-                       (now_ns, ok, report, state or ("done" if ok else "partly"), job))  # fmt: skip
+            db.execute("UPDATE jobs SET ended_ns = ?, ok = ?, report = ?, state = ?, quiet = ? WHERE id = ?",
+                       (now_ns, ok, report, state or ("done" if ok else "partly"), quiet, job))  # fmt: skip
 
     def close_jobs(self, report: str, now_ns: int) -> int:
         """Record as failed, for the reason in `report`, what a killed process left open. Answers how many."""

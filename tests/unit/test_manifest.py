@@ -15,7 +15,7 @@ from sidecar.manifest import CostRow, Manifest, NewFile, SourceKey, Waiting
 from sidecar.manifest.costs import COSTS_KEPT
 from sidecar.manifest.opening import FILE_NAME
 from sidecar.manifest.schema import VERSION
-from sidecar.manifest.store import JOBS_KEPT
+from sidecar.manifest.store import JOBS_KEPT, QUIET_KEPT
 from sidecar.models import FileStat, PurgeOutcome, Source
 
 ROOT = b"/output"
@@ -119,6 +119,18 @@ def test_pages_and_totals(manifest: Manifest) -> None:
     second = manifest.items(sources=["gen"], limit=100, before=first[-1].file_id)
     assert [i.path for i in first + second] == [b"%02d.png" % n for n in reversed(range(25))]
     assert {t.name: (t.stored, t.bytes) for t in manifest.totals()} == {"gen": (25, 250), "other": (1, 10)}
+
+
+def test_passes_that_had_nothing_to_do_do_not_push_out_what_tells_something(manifest: Manifest) -> None:
+    manifest.start_job("purge", "purge", "schedule", NOW)
+    manifest.end_job("purge", False, "{}", NOW)
+    for n in range(QUIET_KEPT + 20):
+        manifest.start_job(f"j{n}", "run", "schedule", NOW + n)
+        manifest.end_job(f"j{n}", True, "{}", NOW + n, quiet=True)
+    jobs = manifest.jobs(JOBS_KEPT)
+    assert len(jobs) <= QUIET_KEPT + 2
+    assert jobs[-1].id == "purge"
+    assert jobs[0].id == f"j{QUIET_KEPT + 19}"
 
 
 def test_old_jobs_are_dropped_and_a_killed_one_stays_open(manifest: Manifest) -> None:
