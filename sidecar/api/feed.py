@@ -17,8 +17,8 @@ from typing import Any
 
 from sidecar.events import Bus, Event, JobChanged
 
-KEPT = 2048  # messages for clients that come back
-QUEUED = 512  # messages that a client may be behind
+KEPT = 1000  # messages for clients that come back
+QUEUED = 2 * KEPT  # messages that a client may be behind
 CLIENTS = 32  # at once
 TICK = 0.1  # seconds: progress is told at most ten times each
 SINGLY = 20  # events of files within a tick that are told one by one; the rest are counted
@@ -133,8 +133,6 @@ class Feed:
         if since is None or epoch != self.epoch or not self._forgotten <= since <= self._seq:
             return None
         missed = [message for message in self._ring if message.seq > since]
-        if len(missed) > QUEUED // 2:  # a snapshot is the shorter way
-            return None
         return [_Message(since, json.dumps({"type": "resumed", "epoch": self.epoch, "seq": since})), *missed]
 
     def _snapshot(self) -> _Message:

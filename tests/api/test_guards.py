@@ -226,6 +226,14 @@ def test_a_body_has_an_end(api: Api) -> None:
     problem(_raw(api, "/api/v1/session", chunked, pieces), 413)
 
 
+def test_a_body_that_is_announced_too_large_is_not_waited_for(api: Api) -> None:
+    with socket.create_connection(("127.0.0.1", api.port), timeout=5) as peer:
+        peer.sendall(
+            f"POST /api/v1/session HTTP/1.1\r\nHost: 127.0.0.1:{api.port}\r\nContent-Length: 999999\r\n\r\n".encode()
+        )
+        assert peer.recv(65536).startswith(b"HTTP/1.1 413 ")
+
+
 def _raw(api: Api, path: str, headers: dict[str, str], body: bytes) -> Reply:
     with socket.create_connection(("127.0.0.1", api.port), timeout=30) as peer:
         head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{api.port}\r\n"

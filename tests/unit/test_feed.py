@@ -102,12 +102,13 @@ async def test_progress_is_merged_and_at_most_ten_times_a_second() -> None:
                 n += 1
                 rig.progress = {job: {"bytes_done": n} for job in "xy"}
                 await asyncio.sleep(0.002)
+            while rig.feed._shown != rig.progress:
+                await asyncio.sleep(0.01)
             waiting = await heard(client, 3)
     assert [one["type"] for one in waiting] == ["snapshot", "progress", "progress"], "of each job only the newest waits"
     assert {one["job"] for one in waiting[1:]} == {"x", "y"}
-    assert waiting[1]["seq"] < waiting[2]["seq"] <= 2 * 11
-    assert waiting[1]["progress"] == waiting[2]["progress"]
-    assert waiting[1]["progress"]["bytes_done"] > 1
+    assert waiting[1]["seq"] < waiting[2]["seq"] <= 2 * 12
+    assert waiting[1]["progress"] == waiting[2]["progress"] == {"bytes_done": n}
 
 
 async def test_numbers_grow_though_progress_waits() -> None:
