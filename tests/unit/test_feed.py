@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from sidecar.api.feed import KEPT, QUEUED, SINGLY, Client, Feed
+from sidecar.api.feed import KEPT, QUEUED, SINGLY, TICK, Client, Feed
 from sidecar.events import Bus, Event, FilePurged, JobChanged
 from sidecar.jobs import Action, Cause, JobState, JobView, Request
 
@@ -102,8 +102,7 @@ async def test_progress_is_merged_and_at_most_ten_times_a_second() -> None:
                 n += 1
                 rig.progress = {job: {"bytes_done": n} for job in "xy"}
                 await asyncio.sleep(0.002)
-            while rig.feed._shown != rig.progress:
-                await asyncio.sleep(0.01)
+            await asyncio.sleep(3 * TICK)
             waiting = await heard(client, 3)
     assert [one["type"] for one in waiting] == ["snapshot", "progress", "progress"], "of each job only the newest waits"
     assert {one["job"] for one in waiting[1:]} == {"x", "y"}
