@@ -130,7 +130,7 @@ class _Bridge(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         level = record.levelname if record.levelname in _LEVELS else "WARNING"
-        logger.bind(logger=record.name).log(level, "{}", record.getMessage())
+        logger.opt(exception=record.exc_info).bind(logger=record.name).log(level, "{}", record.getMessage())
 
 
 def printable(text: str) -> str:

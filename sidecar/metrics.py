@@ -15,7 +15,17 @@ from prometheus_client import (
     generate_latest,
 )
 
-from sidecar.events import Bus, Event, FileFailed, FilePurged, FileStored, JobChanged, SourceRead, SourceSlowed
+from sidecar.events import (
+    Bus,
+    Event,
+    FileFailed,
+    FilePurged,
+    FileStored,
+    JobChanged,
+    SourceChanged,
+    SourceRead,
+    SourceSlowed,
+)
 from sidecar.faults import REASONS, reason_of
 from sidecar.jobs import Action, Cause, JobState, JobView
 from sidecar.models import NS
@@ -67,6 +77,8 @@ class Metrics:
                 self._errors.labels(reason_of(event.reason)).inc()
             case SourceSlowed():
                 self._slowed.labels(event.source).set(1 if event.until_ns else 0)
+            case SourceChanged() if event.change == "gone":
+                self._slowed.labels(event.source).set(0)
             case JobChanged() if event.view.state.ended:
                 self._ended(event.view)
             case _:

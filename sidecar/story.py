@@ -12,7 +12,7 @@ from typing import Any
 from loguru import logger
 
 from sidecar.config import format_duration
-from sidecar.events import Bus, Event, FileFailed, FilePurged, FileStored, JobChanged, SourceSlowed
+from sidecar.events import Bus, Event, FileFailed, FilePurged, FileStored, JobChanged, SourceChanged, SourceSlowed
 from sidecar.jobs import PASSING, JobState
 from sidecar.logs import size
 from sidecar.models import NS
@@ -45,6 +45,8 @@ class Story:
                 case SourceSlowed() if event.until_ns:
                     self._slowed.add(event.source)
                 case SourceSlowed():
+                    self._slowed.discard(event.source)
+                case SourceChanged() if event.change == "gone":
                     self._slowed.discard(event.source)
                 case JobChanged():
                     view = event.view

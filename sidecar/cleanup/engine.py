@@ -18,8 +18,8 @@ from sidecar.events import Bus, FileKept, FilePurged
 from sidecar.library import Library
 from sidecar.manifest import Manifest, SourceKey
 from sidecar.media.kinds import PRIVATE_PREFIX, is_dated_folder
-from sidecar.models import PurgeItem, PurgeOutcome, PurgeResult, Source
-from sidecar.progress import ProgressManager
+from sidecar.models import FileStat, PurgeItem, PurgeOutcome, PurgeResult, Source, shown
+from sidecar.progress import ProgressManager, by_folder
 from sidecar.transports.base import TransportAdapter
 
 BATCH = 256  # originals whose copies are proven, and whose intents are recorded, at a time
@@ -105,7 +105,8 @@ class CleanupEngine:
             for path, reason in root.kept:
                 report.keep(path, reason)
         if plan.refused is None and plan.candidates:
-            progress.expect(plan.candidates, plan.size, plan.source, kind="purge")
+            folders = by_folder((c.stat.path, c.stat.size) for root in plan.roots for c in root.candidates)
+            progress.expect(plan.candidates, plan.size, plan.source, folders, kind="purge")
             purges = [_RootPurge(self, job, source, root, adapter, report, progress) for root in plan.roots]
             try:
                 for purge in purges:
@@ -211,7 +212,7 @@ class _RootPurge:
         candidate = self._by_path.pop(result.item.path)
         self._open.discard(result.item.path)
         self._results.append((candidate.file_id, result.outcome, result.detail))
-        self._progress.advance(size=candidate.stat.size, files=1, source=self._report.name)
+        self._show(candidate.stat)
         if result.outcome is PurgeOutcome.PURGED:
             self._report.purged += 1
             self._report.bytes_freed += candidate.stat.size
@@ -222,6 +223,12 @@ class _RootPurge:
             self._keep(candidate, _REASONS[result.outcome])
         else:
             self._fail(candidate, _REASONS[result.outcome] + (f": {result.detail}" if result.detail else ""))
+
+    def _show(self, stat: FileStat) -> None:
+        folder, _, name = stat.path.rpartition(b"/")
+        count = self._progress.begin(self._report.name, shown(folder), shown(name), stat.size)
+        count.advance(stat.size)
+        count.done()
 
     def account(self) -> None:
         """After an error: those that nobody told of get an outcome, too."""

@@ -109,6 +109,17 @@ def test_libraries_speak_the_same_way() -> None:
     assert lines[0]["message"] == "pool full\x1b[1m"
 
 
+def test_what_libraries_caught_is_told() -> None:
+    def do() -> None:
+        try:
+            raise OSError(5, "disk\nbroke")
+        except OSError:
+            logging.getLogger("asyncio").exception("never retrieved")
+
+    (line,) = said(do).splitlines()
+    assert json.loads(line)["error"] == "OSError(5, 'disk\\nbroke')"
+
+
 def test_an_exception_is_one_line() -> None:
     def do() -> None:
         try:

@@ -9,7 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from sidecar.cleanup.report import PurgeReport
 from sidecar.errors import EngineUnreachable
-from sidecar.events import Bus, FileFailed, FilePurged, FileStored, JobChanged, SourceRead, SourceSlowed
+from sidecar.events import Bus, FileFailed, FilePurged, FileStored, JobChanged, SourceChanged, SourceRead, SourceSlowed
 from sidecar.faults import REASONS, reason_of
 from sidecar.jobreport import JobReport
 from sidecar.jobs import Action, Cause, JobState, JobView, Request
@@ -56,6 +56,8 @@ def test_counts_by_source_under_the_promised_names() -> None:
     assert value(metrics, "media_sync_freeze_seconds_bucket", source="comfy", le="0.25") == 2
     assert value(metrics, "media_sync_freeze_seconds_count", source="forge") is None, "a stream locks nothing"
     assert value(metrics, "media_sync_source_slowed", source="forge") == 1
+    metrics.heard(SourceChanged("", "forge", "gone", ""))
+    assert value(metrics, "media_sync_source_slowed", source="forge") == 0
     text = metrics.text().decode()
     assert list(text_string_to_metric_families(text))
     assert "private" not in text, "a file's name is in no label"

@@ -10,7 +10,7 @@ import time
 from loguru import logger
 
 from sidecar import logs
-from sidecar.events import Bus, FileFailed, FilePurged, FileStored, JobChanged, SourceSlowed
+from sidecar.events import Bus, FileFailed, FilePurged, FileStored, JobChanged, SourceChanged, SourceSlowed
 from sidecar.jobs import Action, Cause, JobState, JobView, Request
 from sidecar.models import NS
 from sidecar.story import Story, summing_up
@@ -47,6 +47,8 @@ def test_a_busy_hour() -> None:
     assert figures == {"passes": 2, "passes_failed": 1, "stored": 5, "bytes_stored": 4000, "purged": 1,
                        "bytes_freed": 2_000_000, "failed": 1, "slowed": 1}  # fmt: skip
     assert story.tell()[0] == "0 passes, 0 stored, 0 failed, left alone for failing: old", "it begins anew"
+    story.heard(SourceChanged("", "old", "gone", ""))
+    assert story.tell()[0] == "0 passes, 0 stored, 0 failed"
 
 
 def test_many_sources_are_counted_not_named() -> None:
