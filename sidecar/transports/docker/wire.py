@@ -55,15 +55,16 @@ class Start:
 
 def start_python(interpreter: str) -> Start:
     """The agent for a container with a Python of at least 3.6 at `interpreter`."""
-    return _python(interpreter, _agent("agent.py"))
+    return _python(interpreter, ("agent_marks.py", "agent.py"))
 
 
 def start_watcher(interpreter: str) -> Start:
     """The same agent with the `watch` verb, which it is sent only where somebody watches."""
-    return _python(interpreter, b"".join(_agent(name) for name in ("agent_eyes.py", "agent_watch.py", "agent.py")))
+    return _python(interpreter, ("agent_marks.py", "agent_eyes.py", "agent_watch.py", "agent.py"))
 
 
-def _python(interpreter: str, source: bytes) -> Start:
+def _python(interpreter: str, parts: Sequence[str]) -> Start:
+    source = b"".join(map(_agent, parts))
     return Start("python", (interpreter, "-I", "-S", "-c", _PYTHON_BOOT), b"%d\n" % len(source) + source)
 
 
