@@ -54,21 +54,24 @@ class JobReport:
         self.purge.sort(key=lambda report: report.name)
         self.busy.sort()
 
-    def as_json(self) -> dict[str, Any]:
-        """`sync` and `purge` print `sources`; `run` prints both under their names."""
+    def as_json(self, most: int | None = None) -> dict[str, Any]:
+        """`sync` and `purge` print `sources`; `run` prints both under their names.
+
+        No list of files becomes longer than `most`; `<list>_more` then says how many are missing.
+        """
         head: dict[str, Any] = {"job": self.job, "ok": self.ok}
         if self.dry_run:
             head["dry_run"] = True
         if self.busy:
             head["busy"] = self.busy
-        sync = [r.as_json() for r in self.sync]
-        purge = [r.as_json() for r in self.purge]
+        sync = [r.as_json(most) for r in self.sync]
+        purge = [r.as_json(most) for r in self.purge]
         if self.action == Action.SYNC:
             return head | {"sources": sync}
         if self.action == Action.PURGE:
             return head | {"sources": purge}
         if self.action == Action.VERIFY:
-            return head | {"sources": [r.as_json() for r in self.verify]}
+            return head | {"sources": [r.as_json(most) for r in self.verify]}
         return head | {"sync": sync, "purge": purge}
 
     def summary(self, problem: str) -> dict[str, Any]:
@@ -84,24 +87,8 @@ class JobReport:
             "bytes_freed": sum(r.bytes_freed for r in self.purge),
             "errors": [f"{name}: {error.line()}" for name, error in self.errors()][:10],
             "refused": [f"{r.name}: {r.refused}" for r in self.purge if r.refused][:10],
-            "result": cut(self.as_json()),
+            "result": self.as_json(LISTED),
         }
-
-
-def cut(report: dict[str, Any], most: int = LISTED) -> dict[str, Any]:
-    """A report whose lists of files end after `most`; `<list>_more` says how many are missing."""
-    short: dict[str, Any] = {}
-    for key, value in report.items():
-        if isinstance(value, list) and value and isinstance(value[0], dict):
-            if key in ("files", "problems"):
-                short[key] = value[:most]
-                if len(value) > most:
-                    short[f"{key}_more"] = len(value) - most
-            else:
-                short[key] = [cut(one, most) for one in value]
-        else:
-            short[key] = value
-    return short
 
 
 def first_reasons(summary: dict[str, Any]) -> list[str]:

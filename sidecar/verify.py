@@ -47,9 +47,9 @@ class VerifyReport:
         """Whether every copy is what it should be."""
         return not self.missing and not self.damaged
 
-    def as_json(self) -> dict[str, Any]:
-        """The object that `verify --json` prints for a source."""
-        return {
+    def as_json(self, most: int | None = None) -> dict[str, Any]:
+        """The object that `verify --json` prints for a source, with no more than `most` problems in it."""
+        told = {
             "name": self.name,
             "ok": self.ok,
             "checked": self.checked,
@@ -58,8 +58,10 @@ class VerifyReport:
             "damaged": self.damaged,
             "forgotten": self.forgotten,
             "seconds": round(self.seconds, 3),
-            "problems": [{"path": shown(path), "reason": reason} for path, reason in self.problems],
+            "problems": [{"path": shown(path), "reason": reason} for path, reason in self.problems[:most]],
         }
+        more = self.missing + self.damaged - len(self.problems[:most])
+        return told | {"problems_more": more} if more else told
 
 
 class VerifyEngine:
@@ -104,7 +106,7 @@ class VerifyEngine:
                 while page := await asyncio.to_thread(self._manifest.recorded, name, before, PAGE):
                     before = page[-1].file_id
                     copies = _new_places(page, seen)
-                    self._library.check_marker()
+                    await asyncio.to_thread(self._library.check_marker)
                     spared = sum(copy.size for copy in copies) - sum(copy.size for copy in page)
                     folders = by_folder((copy.library_path, copy.size) for copy in copies)
                     progress.expect(len(copies) - len(page), spared, name, folders, kind="verify")

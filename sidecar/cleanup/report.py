@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import chain, islice
 from typing import Any
 
 from sidecar.errors import MediaSyncError, Refused
 from sidecar.models import shown
+
+FAULTY = ("failed", "unknown")  # outcomes of files that did not go as they should
 
 
 @dataclass(slots=True)
@@ -49,9 +53,16 @@ class PurgeReport:
         if isinstance(error, Refused):
             self.refused = self.refused or error.line()
 
-    def as_json(self) -> dict[str, Any]:
-        """The promised shape of `--json`, with `bytes_to_free`, `folders_removed`, `seconds` and `error` besides."""
-        return {
+    def as_json(self, most: int | None = None) -> dict[str, Any]:
+        """The promised shape of `--json`, with `bytes_to_free`, `folders_removed`, `seconds` and `error` besides.
+
+        No more than `most` files are in it, those that failed before all others.
+        """
+        files: Iterable[tuple[bytes, str, str]] = self.files
+        if most is not None and len(self.files) > most:
+            failed, rest = (f for f in self.files if f[1] in FAULTY), (f for f in self.files if f[1] not in FAULTY)
+            files = islice(chain(failed, rest), most)
+        told: dict[str, Any] = {
             "name": self.name,
             "candidates": self.candidates,
             "purged": self.purged,
@@ -63,5 +74,7 @@ class PurgeReport:
             "folders_removed": self.folders_removed,
             "seconds": round(self.seconds, 3),
             "error": self.error.line() if self.error else None,
-            "files": [{"path": shown(p), "outcome": outcome, "reason": reason} for p, outcome, reason in self.files],
+            "files": [{"path": shown(p), "outcome": outcome, "reason": reason} for p, outcome, reason in files],
         }
+        more = len(self.files) - len(told["files"])
+        return told | {"files_more": more} if more else told

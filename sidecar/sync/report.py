@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import chain, islice
 from typing import Any
 
 from sidecar.errors import MediaSyncError
@@ -45,13 +46,14 @@ class SyncReport:
         """Whether every file that should be in the library is."""
         return not self.failed and self.error is None
 
-    def as_json(self) -> dict[str, Any]:
-        """The promised shape of `--json`, with `vanished` and `error` besides."""
-        problems = [*self.failed, *self.unsettled, *self.skipped, *self.incomplete]
-        shown_problems = [{"path": shown(p.path), "reason": p.reason} for p in problems]
+    def as_json(self, most: int | None = None) -> dict[str, Any]:
+        """The promised shape of `--json`, with `vanished` and `error` besides; no more than `most` problems in it."""
+        lists = (self.failed, self.unsettled, self.skipped, self.incomplete)
+        problems = [{"path": shown(p.path), "reason": p.reason} for p in islice(chain(*lists), most)]
+        more = sum(map(len, lists)) - len(problems)
         if self.error:
-            shown_problems.insert(0, {"path": "", "reason": self.error.line()})
-        return {
+            problems.insert(0, {"path": "", "reason": self.error.line()})
+        told = {
             "name": self.name,
             "container": self.container,
             "root": self.root,
@@ -70,5 +72,6 @@ class SyncReport:
             "bytes_received": self.bytes_received,
             "bytes_listed": self.bytes_listed,
             "seconds": round(self.seconds, 3),
-            "problems": shown_problems,
+            "problems": problems,
         }
+        return told | {"problems_more": more} if more else told
