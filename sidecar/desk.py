@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import traceback
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from types import TracebackType
@@ -17,8 +17,8 @@ from types import TracebackType
 from loguru import logger
 
 from sidecar.errors import ManifestDamaged, MediaSyncError, TooManyJobs
-from sidecar.events import JobChanged
-from sidecar.jobreport import JobReport
+from sidecar.events import JobChanged, Listener
+from sidecar.jobreport import LISTED, JobReport
 from sidecar.jobs import PASSING, Action, Cause, JobState, JobView, Request
 from sidecar.jobwork import Tools
 from sidecar.manifest import JobRow
@@ -104,6 +104,10 @@ class JobDesk:
         self._let_begin()
         return job.view
 
+    def listen(self, listener: Listener) -> Callable[[], None]:
+        """Have every change told; the answer ends that."""
+        return self._tools.bus.subscribe(listener)
+
     def get(self, job: str) -> JobView | None:
         """One job; None when it is not in memory. `recall` asks the manifest, too."""
         return self._views.get(job)
@@ -117,19 +121,29 @@ class JobDesk:
 
     def recent(self, limit: int, before: str | None = None) -> list[JobView]:
         """The newest first, those behind `before` where it is given; what is not in memory comes from the manifest."""
+        views, behind = self._in_memory(limit, before)
+        return views + self._older(limit - len(views), behind)
+
+    async def history(self, limit: int, before: str | None = None) -> list[JobView]:
+        """The same for the event loop, which must not wait for the disk."""
+        views, behind = self._in_memory(limit, before)
+        return views + await asyncio.to_thread(self._older, limit - len(views), behind) if behind else views
+
+    def _in_memory(self, limit: int, before: str | None) -> tuple[list[JobView], list[str]]:
+        """The first of these jobs, and behind which the rest of them comes: the first that the manifest knows."""
         views = list(reversed(self._views.values()))
         if before is not None:
             at = next((n for n, view in enumerate(views) if view.id == before), None)
-            if at is None:
-                row = self._tools.manifest.job(before)
-                rows = [] if row is None else self._tools.manifest.jobs(limit, before=row.number)
-                return [view_of(row) for row in rows]
-            views = views[at + 1 :]
-        if len(views) < limit and (views or before):
-            last = self._tools.manifest.job(views[-1].id if views else str(before))
-            if last is not None:
-                views += [view_of(row) for row in self._tools.manifest.jobs(limit - len(views), before=last.number)]
-        return views[:limit]
+            views = [] if at is None else views[at + 1 :]
+        if len(views) >= limit:
+            return views[:limit], []
+        recorded = [view.id for view in reversed(views) if not view.request.dry_run]
+        return views, [*recorded, *([before] if before is not None else [])]
+
+    def _older(self, count: int, behind: Sequence[str]) -> list[JobView]:
+        manifest = self._tools.manifest
+        at = next((row for job in behind if (row := manifest.job(job)) is not None), None)
+        return [] if at is None else [view_of(row) for row in manifest.jobs(count, before=at.number)]
 
     def running(self) -> list[JobView]:
         """Jobs under way, oldest first."""
@@ -257,8 +271,9 @@ class JobDesk:
     def _finish(self, job: _Job, state: JobState, problem: str = "", report: JobReport | None = None) -> None:
         if job.view.state.ended:
             return
-        result = None if report is None else report.summary("")["result"]
-        self._show(job, state=state, ended_ns=self._tools.clock_ns(), problem=problem, result=result)
+        result = None if report is None else report.as_json(LISTED)
+        request = replace(job.view.request, files=None)  # they may be many, and nobody asks any more
+        self._show(job, state=state, ended_ns=self._tools.clock_ns(), problem=problem, result=result, request=request)
 
     def _show(self, job: _Job, **changed: object) -> None:
         job.view = replace(job.view, **changed)  # type: ignore[arg-type]

@@ -24,7 +24,7 @@ Before = Annotated[str | None, Query(pattern="^[0-9a-f]{1,32}$", description="`n
 @router.get("/jobs", response_model=JobPage, summary="What runs and what ran")
 async def jobs(board: TheBoard, limit: Limit = 50, before: Before = None) -> Any:
     """Jobs, the newest first: those that wait and run, and the history."""
-    found = board.desk.recent(limit + 1, before)
+    found = await board.desk.history(limit + 1, before)
     return {
         "jobs": [_shape(board, view) for view in found[:limit]],
         "next": found[limit - 1].id if len(found) > limit else None,

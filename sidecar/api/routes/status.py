@@ -17,20 +17,24 @@ from sidecar.jobs import PASSING
 router = APIRouter(tags=["status"])
 
 RECENT = 200  # jobs that are looked through for each source's last success
+PASSES = 20  # that are looked through for the last one that ended: others may be under way
 
 
 @router.get("/status", response_model=Status, summary="Whether everything is safe, and what is going on")
 async def status(board: TheBoard, checks: TheChecks) -> Any:
     """Everything that the page shows first."""
     found, totals = await asyncio.gather(checks.all(), asyncio.to_thread(board.search.totals))
-    sources = _sources(board, totals)
+    sources = await _sources(board, totals)
     reasons = [f"{name.replace('_', ' ')}: {one.detail}" for name, one in found.items() if not one.ok]
     reasons += [f"source {one['name']}: {one['slowed']['reason']}" for one in sources if one["slowed"]]
     reasons += [f"source {one['name']}: {one['reason']}" for one in sources if one["reason"]]
+    latest = board.tools.catalog.latest()
+    if latest is not None and not latest.sources:
+        reasons.append("sources: there is none to work on")
     return {
         "safe": {"ok": not reasons, "sentence": _sentence(reasons, found["last_pass"].detail), "reasons": reasons},
         **{name: {"ok": found[name].ok, "detail": found[name].detail} for name in ("engine", "library", "manifest")},
-        "last_pass": _last_pass(board),
+        "last_pass": await asyncio.to_thread(_last_pass, board),
         "jobs": {"running": len(board.desk.running()), "queued": len(board.desk.queued())},
         "sources": sources,
         "totals": views.totals(totals),
@@ -43,22 +47,22 @@ async def sources(board: TheBoard) -> Any:
     """As discovery last saw them, with what is stored of each. Asking starts no discovery."""
     found = board.tools.catalog.latest()
     return {
-        "sources": _sources(board, await asyncio.to_thread(board.search.totals)),
+        "sources": await _sources(board, await asyncio.to_thread(board.search.totals)),
         "left_out": views.left_out(found),
         "warnings": [] if found is None else list(found.warnings),
         "looked_at": maybe_moment(None if found is None else found.at_ns),
     }
 
 
-def _sources(board: Board, totals: Any) -> list[dict[str, Any]]:
-    successes = views.successes(board.desk.recent(RECENT))
+async def _sources(board: Board, totals: Any) -> list[dict[str, Any]]:
+    successes = views.successes(await board.desk.history(RECENT))
     return views.sources(board.tools.catalog.latest(), totals, board.tools.patience.view(), successes)
 
 
 def _last_pass(board: Board) -> dict[str, Any] | None:
-    for view in board.desk.recent(RECENT):
-        if view.request.cause in PASSING and view.ended_ns is not None:
-            return {"id": view.id, "state": view.state.value, "ended_at": moment(view.ended_ns)}
+    for row in board.tools.manifest.jobs(PASSES, causes=sorted(PASSING)):
+        if row.ended_ns is not None:
+            return {"id": row.id, "state": row.state, "ended_at": moment(row.ended_ns)}
     return None
 
 
