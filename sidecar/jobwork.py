@@ -12,7 +12,7 @@ from sidecar.config import Settings
 from sidecar.errors import Cancelled, LibraryFull, MediaSyncError, Refused
 from sidecar.events import Bus
 from sidecar.jobreport import JobReport
-from sidecar.jobs import PASSING, Request
+from sidecar.jobs import ASKED, PASSING, Cause, Request
 from sidecar.library import Library
 from sidecar.manifest import Manifest
 from sidecar.models import Source
@@ -52,6 +52,11 @@ class Job:
     def passing(self) -> bool:
         """Whether it is one of the passes that come by themselves, which leave to others what others do."""
         return self.request.cause in PASSING
+
+    @property
+    def sparing(self) -> bool:
+        """Whether it leaves sources alone that keep failing: nobody asked, and none of their containers changed."""
+        return self.request.cause not in ASKED and not (self.request.cause is Cause.EVENT and self.named)
 
 
 def concerns_all(error: MediaSyncError) -> bool:

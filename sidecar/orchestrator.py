@@ -15,6 +15,7 @@ from sidecar.cleanup.clock import ClockWatch
 from sidecar.cleanup.engine import CleanupEngine
 from sidecar.config import near
 from sidecar.errors import ConfigError, MediaSyncError, UnknownSource
+from sidecar.events import SourceSlowed
 from sidecar.jobreport import JobReport, log_left_out, log_verify, not_pulled, not_purged
 from sidecar.jobs import ASKED, Action, Cause, JobState, Request
 from sidecar.jobwork import Job, Tools
@@ -34,6 +35,7 @@ class SyncOrchestrator:
 
     def __init__(self, tools: Tools) -> None:
         self._tools = tools
+        self._bare = False  # there was no source at all
 
     async def sync(self, names: Sequence[str], progress: ProgressManager, *, dry_run: bool = False,
                    cause: Cause = Cause.COMMAND) -> JobReport:  # fmt: skip
@@ -81,7 +83,7 @@ class SyncOrchestrator:
     # -- choosing ---------------------------------------------------------------------------------------------------
 
     async def _choose(self, job: Job) -> list[Source]:
-        found = await self._found(job.request)
+        found = await self._found(job.request, job.report.job)
         job.report.warnings = found.warnings
         for warning in found.warnings:
             logger.warning(warning)
@@ -94,10 +96,8 @@ class SyncOrchestrator:
         elif job.request.without:
             sources = [s for s in sources if s.name not in job.request.without]
             faulty = [left for left in faulty if left.name not in job.request.without]
-        elif not sources and not faulty:
-            raise ConfigError("there is no source to work on",
-                              hint="label a container media-sync.enable=true, or give --source NAME=CONTAINER; "
-                                   "`media-sync sources` shows what was looked at")  # fmt: skip
+        else:
+            self._require_any(job.request, bare=not sources and not faulty)
         if job.request.action is Action.PURGE:
             job.report.purge = [not_purged(left) for left in faulty]
         else:
@@ -105,12 +105,32 @@ class SyncOrchestrator:
         log_left_out(faulty)
         return sources
 
-    async def _found(self, request: Request) -> Found:
+    async def _found(self, request: Request, job: str) -> Found:
         """A fresh look; where nobody waits for it, an engine that does not answer is asked again."""
         async for attempt in attempts(request.cause not in ASKED):
             with attempt:
-                return await self._tools.catalog.refresh()
-        raise AssertionError("unreachable")  # pragma: no cover
+                found = await self._tools.catalog.refresh()
+        self._forget_gone(job, found)
+        return found
+
+    def _forget_gone(self, job: str, found: Found) -> None:
+        """Nobody waits any more for a source that is not there, so nobody has to hear that it failed."""
+        there = {s.name for s in found.sources} | {left.name for left in found.left_out if left.faulty}
+        for name in self._tools.patience.view().keys() - there:
+            self._tools.patience.worked(name)
+            self._tools.bus.emit(SourceSlowed(job, name, 0, 0, ""))
+
+    def _require_any(self, request: Request, *, bare: bool) -> None:
+        """Raises ConfigError for who asked; to a service that waits for its first container it is said once."""
+        before, self._bare = self._bare, bare
+        if not bare:
+            return
+        error = ConfigError("there is no source to work on",
+                            hint="label a container media-sync.enable=true, or give --source NAME=CONTAINER; "
+                                 "`media-sync sources` shows what was looked at")  # fmt: skip
+        if request.cause in ASKED:
+            raise error
+        logger.log("DEBUG" if before else "WARNING", "{}", error.line())
 
     @staticmethod
     def _require_known(names: Iterable[str], found: Found, faulty: Sequence[LeftOut]) -> None:

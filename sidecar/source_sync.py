@@ -48,8 +48,8 @@ class SourceSync:
         return done
 
     def _slowed(self, source: Source) -> KeepsFailing | None:
-        """Why a pass leaves the source alone; whoever names it gets it tried."""
-        one = self._tools.patience.slowed(source.name) if self._job.passing else None
+        """Why the source is left alone now; whoever asks gets it tried."""
+        one = self._tools.patience.slowed(source.name) if self._job.sparing else None
         if one is None:
             return None
         until = datetime.fromtimestamp(one.until_ns / NS).astimezone()

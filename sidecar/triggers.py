@@ -6,13 +6,15 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 
 from loguru import logger
 
 from sidecar.catalog import Catalog, Found
 from sidecar.desk import JobDesk
 from sidecar.errors import MediaSyncError, TooManyJobs
-from sidecar.jobs import Action, Cause, Request
+from sidecar.events import Event, JobChanged
+from sidecar.jobs import PASSING, Action, Cause, JobState, Request
 from sidecar.models import NS
 from sidecar.retrying import attempts
 from sidecar.schedule import Timetable
@@ -20,6 +22,7 @@ from sidecar.transports.base import Change, Gap, Happened, SourceProvider
 
 LOOK = 5.0  # seconds: how late a clock that was set is noticed
 PATIENCE = 2.0  # seconds that the first pass waits for an engine to be heard
+FIRST_AGAIN_NS, LONGEST_AGAIN_NS = 30 * NS, 15 * 60 * NS  # from a pass that failed to the next attempt, doubling
 UNREADY = (1.0, 2.0, 4.0, 8.0, 15.0)  # seconds: a generator makes its output folder a while after it started
 
 
@@ -31,14 +34,59 @@ def ask(desk: JobDesk, request: Request) -> None:
         logger.warning("{} not queued: {}", request.action, error.line())
 
 
+class Again:
+    """Passes that did not come to their end, and when each is tried again, on a monotonic clock.
+
+    An engine that restarts at four in the morning must not cost a day. Listens to the bus.
+    """
+
+    def __init__(self, clock_ns: Callable[[], int] = time.monotonic_ns) -> None:
+        self._clock_ns = clock_ns
+        self._failures: dict[Request, int] = {}
+        self._due: dict[Request, int] = {}
+
+    def __call__(self, event: Event) -> None:
+        """Note how a pass ended."""
+        if not isinstance(event, JobChanged) or event.view.request.cause not in PASSING or not event.view.state.ended:
+            return
+        request = replace(event.view.request, cause=Cause.SCHEDULE)
+        if event.view.state is not JobState.FAILED:
+            self._failures.pop(request, None)
+            self.forget(request)
+            return
+        failures = self._failures.get(request, 0)
+        self._failures[request] = failures + 1
+        self._due[request] = self._clock_ns() + min(LONGEST_AGAIN_NS, FIRST_AGAIN_NS << min(failures, 16))
+
+    def forget(self, request: Request) -> None:
+        """Its own time has come."""
+        self._due.pop(request, None)
+
+    def due(self) -> list[Request]:
+        """What is to be tried again now, each once."""
+        now_ns = self._clock_ns()
+        found = [request for request, due_ns in self._due.items() if due_ns <= now_ns]
+        for request in found:
+            self.forget(request)
+        return found
+
+
 async def by_schedule(desk: JobDesk, table: Timetable, clock_ns: Callable[[], int] = time.time_ns) -> None:
-    """Submit what is due, for ever."""
-    while True:
-        for request in table.due(clock_ns()):
-            ask(desk, request)
-        due_ns = table.next_ns()
-        left = LOOK if due_ns is None else (due_ns - clock_ns()) / NS
-        await asyncio.sleep(min(LOOK, max(0.0, left)))
+    """Submit what is due, and again what failed, for ever."""
+    again = Again()
+    leave = desk.listen(again)
+    try:
+        while True:
+            for request in table.due(clock_ns()):
+                again.forget(request)
+                ask(desk, request)
+            for request in again.due():
+                ask(desk, request)
+            due_ns = table.next_ns()
+            left = LOOK if due_ns is None else (due_ns - clock_ns()) / NS
+            await asyncio.sleep(min(LOOK, max(0.0, left)))
+    finally:
+        leave()
 
 
 class EngineTriggers:

@@ -24,7 +24,7 @@ from sidecar.watchers.agenda import Agenda
 from sidecar.watchers.bursts import Bursts
 
 IDLE = 30.0  # seconds without a file after which the agent that answers questions is let go
-CROWDED = 5.0  # seconds before a scan is asked for again that the desk had no room for
+CROWDED = 5.0  # seconds before a scan is asked for again that could not be had: the desk is full, the source failing
 _BROKEN = (AgentFailed, EngineUnreachable, SourceGone, StreamBroken)
 
 
@@ -117,6 +117,9 @@ class SourceWatch:
             await self._missed.wait()
             if not self.how:
                 self._missed.clear()
+                continue
+            if self._around.tools.patience.slowed(self._source.name) is not None:
+                await asyncio.sleep(CROWDED)
                 continue
             try:
                 self._around.submit(Request(Action.SYNC, Cause.WATCH, (self._source.name,)))

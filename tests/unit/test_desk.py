@@ -8,18 +8,21 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from loguru import logger
 
 from sidecar.catalog import Catalog
 from sidecar.config import load
 from sidecar.desk import WAITING, JobDesk
 from sidecar.errors import ManifestDamaged, TooManyJobs
-from sidecar.events import Bus, Event, JobChanged
+from sidecar.events import Bus, Event, JobChanged, SourceSlowed
+from sidecar.jobreport import JobReport
 from sidecar.jobs import Action, Cause, JobState, Request
-from sidecar.jobwork import Tools
+from sidecar.jobwork import Job, Tools
 from sidecar.library import Library
 from sidecar.manifest import Manifest
 from sidecar.orchestrator import SyncOrchestrator
-from sidecar.patience import Patience
+from sidecar.patience import TOLERATED, Patience
+from sidecar.progress import ProgressManager
 from sidecar.sync.slots import Slots
 from sidecar.writers import Writers
 
@@ -108,13 +111,57 @@ async def test_every_change_is_told_and_remembered(tools: Tools) -> None:
         assert [view.id for view in desk.recent(2)] == [ids[2], ids[1]]
         assert [view.id for view in desk.recent(5, before=ids[2])] == [ids[1], ids[0]]
         assert desk.running() == desk.queued() == []
+        dry = await desk.wait(desk.submit(Request(Action.SYNC, Cause.API, dry_run=True)).id)
+        await asyncio.to_thread(tools.manifest.start_job, "older", "sync", "api", 1)
     async with desk_of(tools) as again:
-        assert [view.id for view in again.recent(10)] == ids[::-1]
-        assert again.recent(10)[0].problem == "there is no source to work on — " + tools_hint(again)
+        assert [view.id for view in again.recent(10)] == ["older", *ids[::-1]]
+        known = again._views[ids[1]]
+        again._views = {dry.id: dry}  # is on no record; behind what is there the history goes on
+        assert await again.history(10) == [dry]
+        again._views = {ids[1]: known, dry.id: dry}
+        assert [view.id for view in await again.history(10)] == [dry.id, ids[1], ids[0]]
+        assert [view.id for view in await again.history(10, before=dry.id)] == [ids[1], ids[0]]
+        assert [view.id for view in await again.history(1, before=ids[2])] == [ids[1]], "not in memory"
+        assert known.problem.startswith("there is no source to work on — label a container")
 
 
-def tools_hint(desk: JobDesk) -> str:
-    return desk.recent(1)[0].problem.partition(" — ")[2]
+async def test_a_service_that_waits_for_its_first_container_does_not_fail_each_minute(tools: Tools) -> None:
+    said: list[str] = []
+    sink = logger.add(lambda line: said.append(line.record["level"].name), level="INFO", format="{message}")
+    try:
+        async with desk_of(tools) as desk:
+            for cause in (Cause.START, Cause.SCHEDULE, Cause.EVENT):
+                assert (await desk.wait(desk.submit(Request(Action.RUN, cause)).id)).state is JobState.DONE
+            assert said == ["WARNING"], "once"
+            asked = desk.submit(Request(Action.RUN, Cause.API))
+            assert (await desk.wait(asked.id)).state is JobState.FAILED, "who asks is told"
+    finally:
+        logger.remove(sink)
+
+
+async def test_a_source_that_is_gone_is_no_more_slowed_down(tools: Tools) -> None:
+    heard: list[Event] = []
+    tools.bus.subscribe(heard.append)
+    for _ in range(TOLERATED + 1):
+        tools.patience.failed("gone", "no")
+    async with desk_of(tools) as desk:
+        await desk.wait(desk.submit(Request(Action.RUN, Cause.SCHEDULE)).id)
+    assert tools.patience.view() == {}
+    assert [(event.source, event.until_ns) for event in heard if isinstance(event, SourceSlowed)] == [("gone", 0)]
+
+
+def test_who_leaves_a_failing_source_alone(tools: Tools) -> None:
+    def sparing(cause: Cause, *names: str) -> bool:
+        request = Request(Action.SYNC, cause, names)
+        return Job(request, JobReport("j", "sync"), ProgressManager("sync"), frozenset(names)).sparing
+
+    for cause in (Cause.START, Cause.SCHEDULE, Cause.WATCH):
+        assert sparing(cause)
+        assert sparing(cause, "a"), "a schedule of its own, or a watch, bypasses nothing"
+    assert sparing(Cause.EVENT), "a look at everything after an engine was away"
+    assert not sparing(Cause.EVENT, "a"), "its container began or ended"
+    assert not sparing(Cause.API, "a")
+    assert not sparing(Cause.COMMAND, "a")
 
 
 async def test_a_pass_leaves_to_others_what_they_do_already(tools: Tools) -> None:
