@@ -145,19 +145,16 @@ class Watching:
                 continue
             try:
                 self.keep(self.inotify.add(fd), path)
-                for name, _, look in listing(fd):
-                    self.meet(below(path, name), look, waiting, tell)
+                for name, _, found in listing(fd):
+                    if found is not None:
+                        self.meet(below(path, name), found, waiting, tell)
             except OSError as error:
                 if error.errno not in ABSENT:
                     self.out.problem(reason(error), path)
             finally:
                 os.close(fd)
 
-    def meet(self, path, look, waiting, tell):
-        try:
-            found = look()
-        except OSError:
-            return  # deleted meanwhile
+    def meet(self, path, found, waiting, tell):
         if stat.S_ISDIR(found.st_mode):
             waiting.append(path)
         elif tell and stat.S_ISREG(found.st_mode):
@@ -282,10 +279,8 @@ class Looking:
             waiting.extend(below(path, name) for name, kind in names.items() if kind == "folder")
             return mtime, names
         now = {}
-        for name, _, look in listing(fd):
-            try:
-                found = look()
-            except OSError:
+        for name, _, found in listing(fd):
+            if found is None:
                 continue
             if stat.S_ISDIR(found.st_mode):
                 now[name] = "folder"
