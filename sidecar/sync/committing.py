@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 
@@ -67,13 +67,20 @@ class RootCommitter:
                 f.drop()
         if not good:
             return
-        placer = self._placer
-        self._parts.library.flush([f.staged(placer.batch) for f in good], self._flushers)
+        self._parts.library.flush([f.staged(self._placer.batch) for f in good], self._flushers)
         good.sort(key=_companions_last)  # an archive brings `a.json` before `a.png`
+        with self._parts.placing:
+            stored = self._place(good)
+        for f, event in stored:
+            self._account.stored(event)
+            f.count.done()
+
+    def _place(self, good: Sequence[Fetched]) -> list[tuple[Fetched, FileStored]]:
+        """Give the files of a group their names, and record them when those are durable, too."""
+        placer = self._placer
         placer.group_begins(good)
-        stored: list[Fetched] = []
         files: list[NewFile] = []
-        events: list[FileStored] = []
+        stored: list[tuple[Fetched, FileStored]] = []
         for f in good:
             try:
                 placed, duplicate = placer.place(f)
@@ -81,17 +88,15 @@ class RootCommitter:
                 self._account.unusable(f.stat, error)
                 f.drop()
                 continue
-            stored.append(f)
             missing = _missing(f)
             files.append(NewFile(f.stat, f.sha256, placed.path, f.kind.value, missing))
-            events.append(FileStored(self._job, self._key.name, f.stat.path, placed.path, f.sha256, f.stat.size,
-                                     duplicate, missing))  # fmt: skip
+            event = FileStored(self._job, self._key.name, f.stat.path, placed.path, f.sha256, f.stat.size, duplicate,
+                               missing)  # fmt: skip
+            stored.append((f, event))
         placer.batch.flush()
         self._parts.manifest.record(self._key, self._root, files, self._parts.clock_ns())
         placer.group_done()
-        for f, event in zip(stored, events, strict=True):
-            self._account.stored(event)
-            f.count.done()
+        return stored
 
     def _proven(self, f: Fetched, now: FileStat | None) -> bool:
         """Whether it may be stored: same stat as scanned, and its format's end where that is still owed."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -40,3 +41,4 @@ class Parts:
     bus: Bus
     slots: Slots
     clock_ns: Callable[[], int]
+    placing: threading.Lock = field(default_factory=threading.Lock)  # what one root stores, the next one knows of

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 
 from sidecar.errors import Cancelled, LibraryFull, MediaSyncError, Refused
@@ -22,6 +22,8 @@ from sidecar.sync.report import SyncReport
 from sidecar.sync.root import RootPass
 from sidecar.sync.slots import Slots
 from sidecar.transports.base import TransportAdapter
+
+_FATAL = (Refused, LibraryFull, Cancelled)  # they concern every source
 
 
 class SyncEngine:
@@ -48,8 +50,13 @@ class SyncEngine:
         report = _report(source)
         with self._accounted(report, progress):
             key = await asyncio.to_thread(self._key, source)
-            for number in range(len(source.roots)):
-                await RootPass(self._parts, job, key, source, number, adapter, progress, report).run()
+            passes = [RootPass(self._parts, job, key, source, number, adapter, progress)
+                      for number in range(len(source.roots))]  # fmt: skip
+            try:
+                await _all_roots(passes)
+            finally:
+                for one in passes:
+                    report.add(one.report)
         return report
 
     async def pull(self, job: str, source: Source, adapter: TransportAdapter, root: bytes, paths: Collection[bytes],
@@ -77,7 +84,7 @@ class SyncEngine:
         try:
             self._parts.library.check_marker()
             yield
-        except (Refused, LibraryFull, Cancelled):
+        except _FATAL:
             raise
         except MediaSyncError as error:
             report.error = error
@@ -94,6 +101,45 @@ class SyncEngine:
         """The same without writing where there is nothing new: a look at one file is frequent."""
         key = self._parts.manifest.look_up(source)
         return self._key(source) if -1 in (key.source_id, key.generation_id) else key
+
+
+async def _all_roots(passes: Sequence[RootPass]) -> None:
+    """Look at the roots one after the other, for they share an agent, then fetch from them side by side.
+
+    One that cannot be looked at does not keep those before it from being fetched. Raises the first error.
+    """
+    errors: list[MediaSyncError] = []
+    looked: list[RootPass] = []
+    for one in passes:
+        with _kept(errors):
+            await one.look()
+            looked.append(one)
+        if errors:
+            break
+
+    async def fetch(one: RootPass) -> None:
+        with _kept(errors):
+            await one.fetch()
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            for one in looked:
+                group.create_task(fetch(one), name="root")
+    except BaseExceptionGroup as failed:
+        raise failed.exceptions[0] from None
+    if errors:
+        raise errors[0]
+
+
+@contextmanager
+def _kept(errors: list[MediaSyncError]) -> Iterator[None]:
+    """What goes wrong with one root is no reason to leave the others; what concerns every source is raised."""
+    try:
+        yield
+    except _FATAL:
+        raise
+    except MediaSyncError as error:
+        errors.append(error)
 
 
 def _report(source: Source) -> SyncReport:

@@ -46,6 +46,25 @@ class SyncReport:
         """Whether every file that should be in the library is."""
         return not self.failed and self.error is None
 
+    def add(self, part: SyncReport) -> None:
+        """Count in what one of the source's roots came to."""
+        for road, count in part.road.items():
+            self.road[road] += count
+        self.scanned += part.scanned
+        self.unchanged += part.unchanged
+        self.stored += part.stored
+        self.duplicates += part.duplicates
+        self.vanished += part.vanished
+        self.bytes_stored += part.bytes_stored
+        self.bytes_received += part.bytes_received
+        self.bytes_listed += part.bytes_listed
+        self.skipped += part.skipped
+        self.unsettled += part.unsettled
+        self.failed += part.failed
+        self.incomplete += part.incomplete
+        self.would_store += part.would_store
+        self.bytes_to_store += part.bytes_to_store
+
     def as_json(self, most: int | None = None) -> dict[str, Any]:
         """The promised shape of `--json`, with `vanished` and `error` besides; no more than `most` problems in it."""
         lists = (self.failed, self.unsettled, self.skipped, self.incomplete)

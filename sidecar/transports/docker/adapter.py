@@ -69,6 +69,7 @@ class DockerAdapter:
         self._looked = False
         self._why_none = ""
         self._sessions: dict[str, AgentSession] = {}
+        self._opening = asyncio.Lock()  # several roots' commits may ask at once
         self._mounts = dict(zip(source.roots, source.mounts, strict=False))
         self._turns = Turns()
 
@@ -117,6 +118,17 @@ class DockerAdapter:
 
     async def _ask(self, user: str, build: Callable[[bytes], bytes], take: Callable[[list[bytes]], object]) -> None:
         """Ask the agent that runs as `user`, starting it first. Raises SourceGone when its container went away."""
+        async with self._opening:
+            session = await self._session(user)
+        try:
+            await session.ask(build, take)
+        except AgentFailed as error:
+            state = (await self._engine.inspect(self._id)).get("State", {}).get("Status")
+            if state != "running":
+                raise SourceGone(f"container {self._source.container} is {state} now", hint="run it again") from error
+            raise
+
+    async def _session(self, user: str) -> AgentSession:
         session = self._sessions.get(user)
         if session is not None and session.dead:  # its connection is open, and its agent may wait for a question
             await _close(self._sessions.pop(user))
@@ -125,13 +137,7 @@ class DockerAdapter:
             if self._start is None:
                 raise AgentFailed(f"there is no agent in {self._source.container}: {self._why_none}")
             session = self._sessions[user] = await AgentSession.open(self._engine, self._id, self._start, user)
-        try:
-            await session.ask(build, take)
-        except AgentFailed as error:
-            state = (await self._engine.inspect(self._id)).get("State", {}).get("Status")
-            if state != "running":
-                raise SourceGone(f"container {self._source.container} is {state} now", hint="run it again") from error
-            raise
+        return session
 
     # -- the contract -----------------------------------------------------------------------------------------------
 
