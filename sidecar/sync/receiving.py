@@ -6,16 +6,18 @@ import hashlib
 import threading
 from collections.abc import Callable
 
-from sidecar.errors import Cancelled
+from sidecar.errors import Cancelled, StreamBroken
 from sidecar.library import Library
 from sidecar.media.endings import ending_check, ending_of
 from sidecar.models import FileStat, shown
 from sidecar.progress import FileCount, ProgressManager
 from sidecar.sync.groups import Fetched, Memory
+from sidecar.sync.relay import relay
 from sidecar.transports.base import Member
 
 SMALL = 1 << 18  # files up to this size wait for their commit in memory, bytes
 HELD = 24 << 20  # while there is room: all of them together, bytes
+LARGE = 8 << 20  # from this size on two threads work on one file
 
 
 class Receiver:
@@ -64,15 +66,30 @@ class Receiver:
     def _large(self, member: Member, stat: FileStat, count: FileCount, let_go: Callable[[], None]) -> Fetched:
         digest, check = hashlib.sha256(), ending_check(stat.path)
         staged = self._library.stage(self._source)
+
+        def take(chunk: memoryview) -> None:
+            digest.update(chunk)
+            if check is not None:
+                check.feed(chunk)
+            staged.write(chunk)
+
+        def fill(view: memoryview) -> int:
+            if self._stop.is_set():
+                raise Cancelled("cancelled")
+            if not (got := member.readinto(view)):
+                raise StreamBroken("a member is shorter than it said")
+            count.advance(got)
+            return got
+
         try:
-            for chunk in member.chunks():
-                digest.update(chunk)
-                if check is not None:
-                    check.feed(chunk)
-                staged.write(chunk)
-                count.advance(len(chunk))
-                if self._stop.is_set():
-                    raise Cancelled("cancelled")
+            if stat.size >= LARGE:
+                relay(stat.size, fill, take)
+            else:
+                for chunk in member.chunks():
+                    take(chunk)
+                    count.advance(len(chunk))
+                    if self._stop.is_set():
+                        raise Cancelled("cancelled")
             staged.stamp(stat.mtime_ns)
             ending = check.verdict() if check is not None else None
             return Fetched(stat, digest.digest(), ending, staged, count, let_go)

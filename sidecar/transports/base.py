@@ -40,6 +40,12 @@ class Member(Protocol):
         Raises StreamBroken when the content ends before `size` bytes.
         """
 
+    def readinto(self, view: memoryview) -> int:
+        """The next bytes into a buffer of one's own, in place of `chunks`; how many, 0 at the end.
+
+        Raises StreamBroken as `chunks` does.
+        """
+
     def whole(self) -> bytes:
         """The content at once, in place of `chunks`, of a member that is known to be small. Raises StreamBroken."""
 

@@ -347,3 +347,37 @@ def test_damage_anywhere_never_changes_a_name_silently(data: st.DataObject) -> N
 def test_compressed_streams_are_not_guessed() -> None:
     with pytest.raises(StreamBroken, match=r"checksum|header"):
         list(TarReader(whole(gzip.compress(small()[0]))))
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    sizes=st.lists(st.integers(0, 5000), min_size=1, max_size=5),
+    buffer=st.sampled_from([512, 700, 4096, 1 << 18]),
+    seed=st.integers(0, 1 << 16),
+)
+def test_content_into_buffers_of_ones_own(sizes: list[int], buffer: int, seed: int) -> None:
+    """All of each member, or a part of it and then the next one, whatever lay in the reader's own buffer."""
+    dice = random.Random(seed)
+    data = [dice.randbytes(size) for size in sizes]
+    raw = b"".join(block(b"%d" % n, b"%011o" % len(d)) + padded(d) for n, d in enumerate(data)) + END
+    reader = TarReader(short(raw, seed), buffer_size=buffer)
+    for member, expected in zip(reader, data, strict=True):
+        got, view = b"", memoryview(bytearray(dice.choice((1, 100, 1000, 9000))))
+        while count := member.readinto(view):
+            got += view[:count]
+            if dice.random() < 0.1:
+                break
+        if dice.random() < 0.5:
+            got += b"".join(bytes(c) for c in member.chunks())
+        assert expected.startswith(got)
+        assert len(got) == len(expected) or count
+    assert reader.complete
+    assert reader.received == len(raw)
+
+
+def test_content_cut_short_breaks_the_reader_into_buffers_too() -> None:
+    raw = block(b"a", b"%011o" % 9000) + bytes(3000)
+    member = next(TarReader(whole(raw), buffer_size=512))
+    view = memoryview(bytearray(4096))
+    with pytest.raises(StreamBroken, match="before the member does"):
+        sum(iter(lambda: member.readinto(view), 0))

@@ -43,6 +43,9 @@ class TarFile:
     def chunks(self) -> Iterator[memoryview]:
         return self._member.chunks()
 
+    def readinto(self, view: memoryview) -> int:
+        return self._member.readinto(view)
+
     def whole(self) -> bytes:
         return self._member.whole()
 

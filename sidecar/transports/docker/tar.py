@@ -79,6 +79,13 @@ class TarMember:
         """
         return self._reader._content(self)
 
+    def readinto(self, view: memoryview) -> int:
+        """The next bytes of the content into a buffer of one's own, without a copy; answers how many. 0 at its end.
+
+        Raises as `chunks`. What `chunks` gave before is not given again.
+        """
+        return self._reader._content_into(self, view)
+
     def whole(self) -> bytes:
         """The content at once, of a member that is known to be small. Raises as `chunks`."""
         return self._reader._whole(self)
@@ -168,12 +175,16 @@ class TarReader:
             rest = self._shared[self._start : self._end].tobytes()  # less than a block
             self._view[: len(rest)] = rest
             self._start, self._end = 0, len(rest)
+        count = self._taken(self._view[self._end :])
+        self._end += count
+        return count
+
+    def _taken(self, view: memoryview) -> int:
         try:
-            count = self._readinto(self._view[self._end :])
+            count = self._readinto(view)
         except BaseException:
             self._failed = f"reading failed at byte {self._received} of the tar stream"
             raise
-        self._end += count
         self._received += count
         return count
 
@@ -198,7 +209,7 @@ class TarReader:
         self._start += left
         self._left = self._pad = 0
 
-    def _content(self, member: TarMember) -> Iterator[memoryview]:
+    def _content(self, member: TarMember, most: int = 1 << 62) -> Iterator[memoryview]:
         if member.type is not TarType.FILE:
             raise ValueError(f"a {member.type} has no content to read: {shown(member.name)}")
         while True:
@@ -211,10 +222,28 @@ class TarReader:
             if self._start == self._end and not self._fill():
                 self._break(f"the stream ends {self._left} bytes before the member does", member.name)
             start = self._start
-            stop = min(self._end, start + self._left)
+            stop = min(self._end, start + min(self._left, most))
             self._start = stop
             self._left -= stop - start
             yield self._shared[start:stop]
+
+    def _content_into(self, member: TarMember, view: memoryview) -> int:
+        if self._start < self._end or self._current is not member or member.type is not TarType.FILE:
+            chunk = next(self._content(member, len(view)), None)
+            if chunk is None:
+                return 0
+            view[: len(chunk)] = chunk
+            return len(chunk)
+        if self._failed:
+            raise StreamBroken(self._failed)
+        most = min(len(view), self._left)
+        if not most:
+            return 0
+        count = self._taken(view[:most])
+        if not count:
+            self._break(f"the stream ends {self._left} bytes before the member does", member.name)
+        self._left -= count
+        return count
 
     def _whole(self, member: TarMember) -> bytes:
         start, stop = self._start, self._start + self._left
