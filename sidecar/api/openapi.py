@@ -20,6 +20,19 @@ Everything that media-sync knows and does. Clients present a token as `Authoriza
 
 Every error is a problem (RFC 9457), also those of the framework. Host and Origin are checked on every request: names
 besides localhost stand in `api.allowed_hosts`.
+
+**WebSocket.** `GET /api/v1/ws` needs a token as well: in the Authorization header, by the session's cookie, or as the
+subprotocol `bearer.<token>` beside `media-sync`. Every message is one JSON object with a `seq` that grows:
+
+- `{"type": "snapshot", "epoch", "seq", "jobs": […]}` comes first: the jobs that wait and run, as in `/api/v1/jobs`.
+- `{"type": "event", "seq", "event": {"type", …}}`: `job.changed` with its `job`; `file.stored`, `file.failed`,
+  `file.purged`, `file.kept`, `file.restored` with `job`, `source`, `path` and what belongs to it; `files.more` with the
+  `count` of those that came too fast to be told one by one; `source.changed`; `source.slowed`.
+- `{"type": "progress", "seq", "job", "progress"}`: how far a running job is, at most ten times a second each.
+- `{"type": "resumed", "epoch", "seq"}` comes first, in place of a snapshot, with `?epoch=…&since=<the last seq>`, and then
+  what was missed. An epoch ends with its process.
+
+Clients that do not keep up are closed with 1013; 1012 says that the service ends.
 """
 _SAID = {
     400: "The request cannot be read.",

@@ -107,6 +107,7 @@ class Api:
         self.search = Search(self.settings.state)
         self.bus = Bus()
         self.well = True, "the last pass ended well"
+        self.pings = 0
         self._loop = asyncio.new_event_loop()
         self._stop = asyncio.Event()
         self._started = threading.Event()
@@ -145,10 +146,14 @@ class Api:
             self.settings, Catalog([], self.bus), self.library, self.manifest, self.bus, Writers(), Patience(), Slots(2)
         )
         async with JobDesk(SyncOrchestrator(tools), tools) as desk:
-            board = Board(tools, desk, self.search, self._health, ())
+            board = Board(tools, desk, self.search, self._health, (self._ping,))
             async with serving(make_app(board, Keys(CONTROL, READ)), listen(self.settings.api.listen)):
                 self._started.set()
                 await self._stop.wait()
+
+    async def _ping(self) -> None:
+        self.pings += 1
+        await asyncio.sleep(0.3)
 
     async def _health(self) -> tuple[bool, str]:
         return self.well
