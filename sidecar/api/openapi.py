@@ -29,8 +29,8 @@ subprotocol `bearer.<token>` beside `media-sync`. Every message is one JSON obje
   `file.purged`, `file.kept`, `file.restored` with `job`, `source`, `path` and what belongs to it; `files.more` with the
   `count` of those that came too fast to be told one by one; `source.changed`; `source.slowed`.
 - `{"type": "progress", "seq", "job", "progress"}`: how far a running job is, at most ten times a second each.
-- `{"type": "resumed", "epoch", "seq"}` comes first, in place of a snapshot, with `?epoch=…&since=<the last seq>`, and then
-  what was missed. An epoch ends with its process.
+- `{"type": "resumed", "epoch", "seq"}` comes first, in place of a snapshot, with `?epoch=…&since=<the last seq>`, and
+  then what was missed. An epoch ends with its process.
 
 Clients that do not keep up are closed with 1013; 1012 says that the service ends.
 """
