@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 from sidecar.errors import RootMissing
-from sidecar.models import Road, Transfer
+from sidecar.manifest import Manifest
+from sidecar.models import NS, Road, Transfer
 from sidecar.progress import ProgressManager
+from sidecar.sync.context import SyncOptions
+from sidecar.sync.diff import Settling
+from sidecar.sync.engine import SyncEngine
 from sidecar.sync.report import SyncReport
 from sidecar.transports.base import TransportAdapter
 from tests.conftest import MakeGenerator
@@ -43,6 +48,20 @@ class Meeting:
             yield reading
 
 
+class Slow:
+    """The real manifest, as on a disk that takes its time: who does not wait for the other root knows nothing of it."""
+
+    def __init__(self, manifest: Manifest) -> None:
+        self._manifest = manifest
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._manifest, name)
+
+    def record(self, *args: Any) -> None:
+        time.sleep(0.5)
+        self._manifest.record(*args)
+
+
 def two_roots(made: Generator) -> None:
     """The same new pictures in both, and beside them a model that no archive should carry along."""
     for root in ("/one", "/two"):
@@ -56,8 +75,10 @@ async def passed(cli: Program, host: str, made: Generator, *roots: bytes) -> tup
     async with opened(cli.folder, host, {"gen": made}, settle=0) as parts:
         source = replace(parts.source(), roots=roots, mounts=("layer",) * len(roots), places=("",) * len(roots))
         meeting = Meeting(await parts.provider.adapter(source), 2)
+        options = SyncOptions(Settling(0, 600 * NS), max_freeze=0.25)
+        sync = SyncEngine(parts.library, cast(Manifest, Slow(parts.manifest)), options, parts.bus)
         try:
-            report = await parts.sync.run("job", source, meeting, ProgressManager("sync"))
+            report = await sync.run("job", source, meeting, ProgressManager("sync"))
         finally:
             await meeting.close()
         return parts, meeting, report
