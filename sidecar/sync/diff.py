@@ -70,8 +70,8 @@ def judge(result: Decision, scan: Scan, entries: Sequence[FileStat], known: dict
 
     A file's fate depends on nothing outside its folder.
     """
-    pictures = {*media_groups(stat.path for stat in entries if stat.type is FileType.FILE), *pictures}
     seen: set[bytes] = set()
+    new: list[FileStat] = []
     for stat in entries:
         if stat.type is FileType.DIRECTORY:
             continue
@@ -81,17 +81,20 @@ def judge(result: Decision, scan: Scan, entries: Sequence[FileStat], known: dict
         if record is not None and _unchanged(record, stat):
             result.unchanged += 1
             _follow(result, record, stat, terms.generation_id)
-            continue
+        else:
+            new.append(stat)
+    if any(classify(stat.path).kind is Kind.TEXT for stat in new):  # nobody else asks for all pictures of a folder
+        pictures = {*media_groups(stat.path for stat in entries if stat.type is FileType.FILE), *pictures}
+    for stat in new:
         reason = _left_out(stat, terms.rules, pictures)
         if reason:
             result.skipped.append(Problem(stat.path, reason))
-            continue
-        if not stat.readable_by(scan.agent_uid):
+        elif not stat.readable_by(scan.agent_uid):
             result.failed.append(
                 Problem(stat.path, f"permission denied: the agent (uid {scan.agent_uid}) may not read it")
             )
-            continue
-        _settle(result, stat, waiting.get(stat.path), scan.now_ns, terms.settling)
+        else:
+            _settle(result, stat, waiting.get(stat.path), scan.now_ns, terms.settling)
     unlisted = frozenset(p.path for p in scan.problems)
     result.vanished += [
         record.file_id for path, record in known.items() if path not in seen and not _hidden_by(path, unlisted)
@@ -134,7 +137,7 @@ def media_groups(paths: Iterable[bytes]) -> set[bytes]:
     return {group_key(path) for path in paths if classify(path).kind in (Kind.IMAGE, Kind.VIDEO, Kind.AUDIO)}
 
 
-def _left_out(stat: FileStat, rules: Rules, pictures: set[bytes]) -> str:
+def _left_out(stat: FileStat, rules: Rules, pictures: Collection[bytes]) -> str:
     """Why a file is not pulled at all; "" when it is."""
     if stat.type is not FileType.FILE:
         return "a link" if stat.type is FileType.LINK else "not a regular file"

@@ -55,6 +55,17 @@ def test_what_is_recorded_is_known(manifest: Manifest) -> None:
     assert manifest.copies_of([b"%032d" % n for n in range(1500)]) == {}
 
 
+def test_a_source_that_is_known_is_entered_without_a_write(manifest: Manifest) -> None:
+    key = manifest.enter(SOURCE, NOW)
+    before = manifest._db.total_changes
+    assert manifest.enter(SOURCE, NOW + 1) == key
+    assert manifest._db.total_changes == before
+    again = manifest.enter(replace(SOURCE, generation="id-2"), NOW)
+    assert (again.source_id, again.generation_id > key.generation_id) == (key.source_id, True)
+    manifest.enter(replace(SOURCE, kind="forge"), NOW)
+    assert [total.kind for total in manifest.totals()] == ["forge"]
+
+
 def test_a_name_with_new_bytes_replaces_its_row_and_keeps_the_old_one(manifest: Manifest) -> None:
     key = recorded(manifest, new(b"a.png"))
     manifest.record(key, ROOT, [replace(new(b"a.png", 2), library_path=b"gen/a~02020202.png")], NOW)
