@@ -18,7 +18,7 @@ from loguru import logger
 from sidecar.desk import JobDesk
 from sidecar.errors import ManifestDamaged, MediaSyncError
 from sidecar.jobreport import first_reasons
-from sidecar.jobs import PASSING
+from sidecar.jobs import PASSING, JobState
 from sidecar.locks import LOCK, is_locked
 from sidecar.manifest import JobRow, Manifest
 from sidecar.models import NS
@@ -28,7 +28,7 @@ SILENT_NS = 2 * 60 * NS  # several beats: a busy disk may hold one up
 LATE_NS = 2 * 60 * NS  # how late a pass may begin
 HANGS_NS = 10 * 60 * NS  # without anything moving, at least
 UNUSUAL = 5  # times the usual length of a pass, without anything moving
-JUDGED = 200  # newest passes that are looked at
+JUDGED = 100  # newest passes that tell how long passes take
 _NOTE = "serve"
 
 
@@ -36,8 +36,8 @@ _NOTE = "serve"
 class Sign:
     """One sign of life. `after_job`: jobs up to this number are of an earlier serve.
 
-    `due_ns` is when the next pass is due, None for never. `still_ns` is since when nothing moved although a pass is
-    under way, None where none is.
+    `due_ns` is when the next pass is due, None for never. `still_ns` is since when the oldest job under way has not
+    moved, None where there is none: all others may wait for that one, and younger ones that move do not hide it.
     """
 
     beat_ns: int
@@ -76,12 +76,13 @@ class Heart:
             logger.error("no sign of life: {}", error.line())
 
     def _now(self) -> Sign:
-        now_ns, running = self._clock_ns(), self._desk.running()
-        seen = [(job.id, s and (s.bytes_done, s.files_done)) for job in running for s in [self._desk.progress(job.id)]]
+        now_ns, running = self._clock_ns(), [job for job in self._desk.running() if not job.request.dry_run]
+        oldest = min(running, key=lambda job: job.started_ns or 0, default=None)
+        progress = None if oldest is None else self._desk.progress(oldest.id)
+        seen = (oldest and oldest.id, progress and (progress.bytes_done, progress.files_done))
         if seen != self._seen:
             self._seen, self._moved_ns = seen, now_ns
-        passing = any(job.request.cause in PASSING for job in running)
-        return Sign(now_ns, self._after_job, self._due(), self._moved_ns if passing else None)
+        return Sign(now_ns, self._after_job, self._due(), None if oldest is None else self._moved_ns)
 
 
 def read_sign(manifest: Manifest) -> Sign | None:
@@ -118,8 +119,10 @@ def own_health(manifest: Manifest, now_ns: int) -> tuple[bool, str]:
 
 
 def passes_of(manifest: Manifest) -> list[JobRow]:
-    """The newest passes, newest first."""
-    return manifest.jobs(JUDGED, causes=sorted(PASSING))
+    """The newest passes, newest first, and of each kind the last one, however long ago that was."""
+    newest = manifest.jobs(JUDGED, causes=sorted(PASSING))
+    known = {job.number for job in newest}
+    return newest + [job for job in manifest.last_jobs(sorted(PASSING)) if job.number not in known]
 
 
 def judged(sign: Sign, passes: Sequence[JobRow], now_ns: int) -> tuple[bool, str]:
@@ -129,14 +132,15 @@ def judged(sign: Sign, passes: Sequence[JobRow], now_ns: int) -> tuple[bool, str
         return False, f"serve gave no sign of life for {silence_ns // NS} s"
     ended = [job for job in passes if job.ended_ns is not None and job.number > sign.after_job]
     if sign.still_ns is not None and now_ns - sign.still_ns > max(HANGS_NS, UNUSUAL * usual_ns(ended)):
-        return False, f"a pass hangs: nothing moved for {(now_ns - sign.still_ns) // NS} s"
+        return False, f"work hangs: nothing moved for {(now_ns - sign.still_ns) // NS} s"
     if sign.due_ns is not None and now_ns - sign.due_ns > LATE_NS:
         return False, f"a pass was due {(now_ns - sign.due_ns) // NS} s ago and did not begin"
     if not ended:
         return True, "serve is at its first pass"
     last: dict[tuple[str, tuple[str, ...]], JobRow] = {}
     for job in ended:
-        last.setdefault((job.action, job.sources), job)
+        if job.state != JobState.CANCELLED:  # being told to stop is no failure, and no success
+            last.setdefault((job.action, job.sources), job)
     failed = next((job for job in last.values() if not job.ok), None)
     if failed is not None:
         told = json.loads(failed.report or "{}")

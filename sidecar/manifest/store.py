@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from sidecar.manifest.costs import CostTable
+from sidecar.manifest.history import add_job, read_job, read_jobs, read_last_jobs
 from sidecar.manifest.marks import MarkTable
 from sidecar.manifest.opening import open_to_look, open_to_write, translated
 from sidecar.manifest.rows import Item, JobRow, Known, NewFile, OpenPurge, Recorded, SourceKey, SourceTotals, Waiting
@@ -19,8 +20,6 @@ from sidecar.manifest.schema import folder_of, migrate
 from sidecar.manifest.search import ItemFilter, read_items, read_totals
 from sidecar.models import FileStat, PurgeOutcome, Source
 
-JOBS_KEPT = 1000
-QUIET_KEPT = 100  # of them those that had nothing to do: a pass a minute must not push out what tells something
 _KNOWN = (
     "SELECT path, id, size, mtime_ns, inode, exact, generation_id, hash, library_path, stored_ns "
     "FROM files WHERE source_id = ? AND root = ? AND state = 'stored'"
@@ -333,7 +332,7 @@ class Manifest:
     def queue_job(self, job: str, action: str, cause: str, now_ns: int, sources: Sequence[str] = ()) -> None:
         """Record that a job waits for its turn."""
         with self._transaction() as db:
-            self._add_job(db, (job, action, cause, json.dumps(sources), "queued", now_ns, None))
+            add_job(db, (job, action, cause, json.dumps(sources), "queued", now_ns, None))
 
     def start_job(self, job: str, action: str, cause: str, now_ns: int, sources: Sequence[str] = ()) -> None:
         """Record that a job began, queued or not; old ones beyond the newest thousand are dropped."""
@@ -341,15 +340,7 @@ class Manifest:
             waited = db.execute("UPDATE jobs SET state = 'running', cause = ?, started_ns = ? WHERE id = ?",
                                 (cause, now_ns, job))  # fmt: skip
             if not waited.rowcount:
-                self._add_job(db, (job, action, cause, json.dumps(sources), "running", now_ns, now_ns))
-
-    @staticmethod
-    def _add_job(db: sqlite3.Connection, row: tuple[object, ...]) -> None:
-        db.execute("INSERT INTO jobs (id, action, cause, sources, state, queued_ns, started_ns) "
-                   "VALUES (?, ?, ?, ?, ?, ?, ?)", row)  # fmt: skip
-        for quiet, kept in ((0, JOBS_KEPT), (1, QUIET_KEPT)):
-            db.execute("DELETE FROM jobs WHERE id IN (SELECT id FROM jobs WHERE quiet >= ? "
-                       "ORDER BY number DESC LIMIT -1 OFFSET ?)", (quiet, kept))  # fmt: skip
+                add_job(db, (job, action, cause, json.dumps(sources), "running", now_ns, now_ns))
 
     def end_job(self, job: str, ok: bool, report: str, now_ns: int, state: str = "", *, quiet: bool = False) -> None:
         """Record how a job ended, also one that never began. `quiet`: nobody asked for it, and it had nothing to do."""
@@ -369,22 +360,15 @@ class Manifest:
 
         `causes` are those of interest, all when empty; `before` is the number that the answer has to lie below.
         """
-        rows = self._read(
-            "SELECT id, action, cause, started_ns, ended_ns, ok, report, number, state, queued_ns, sources FROM jobs "
-            "WHERE (?1 = '[]' OR cause IN (SELECT value FROM json_each(?1))) AND (?2 IS NULL OR number < ?2) "
-            "ORDER BY number DESC LIMIT ?3",
-            (json.dumps(list(causes)), before, limit),
-        )
-        return [_job(row) for row in rows]
+        return read_jobs(self._read, limit, causes, before)
+
+    def last_jobs(self, causes: Sequence[str]) -> list[JobRow]:
+        """Of each kind (an action on certain sources) the last that ended and was not cancelled, newest first."""
+        return read_last_jobs(self._read, causes)
 
     def job(self, job: str) -> JobRow | None:
         """One job by its ID; None when there was none, or it was dropped."""
-        rows = self._read(
-            "SELECT id, action, cause, started_ns, ended_ns, ok, report, number, state, queued_ns, sources FROM jobs "
-            "WHERE id = ?",
-            (job,),
-        )
-        return _job(rows[0]) if rows else None
+        return read_job(self._read, job)
 
     def totals(self) -> list[SourceTotals]:
         """Per source: files by state and bytes whose copies are kept, by name."""
@@ -394,11 +378,6 @@ class Manifest:
         """Files, newest record first, ids below `before`. Ask for one more than a page to know if there is another."""
         wanted = ItemFilter(sources=tuple(sources))
         return read_items(self._read, wanted, limit=limit, before=before)
-
-
-def _job(r: tuple[Any, ...]) -> JobRow:
-    return JobRow(r[0], r[1], r[2], r[3], r[4], None if r[5] is None else bool(r[5]), r[6], r[7], r[8], r[9],
-                  tuple(json.loads(r[10])))  # fmt: skip
 
 
 def _by_path(rows: Iterable[tuple[Any, ...]]) -> dict[bytes, Known]:

@@ -7,13 +7,17 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import pytest
 
-from sidecar.health import BEAT, HANGS_NS, LATE_NS, SILENT_NS, Sign, judged, usual_ns
-from sidecar.jobs import PASSING
+from sidecar.desk import JobDesk
+from sidecar.health import BEAT, HANGS_NS, JUDGED, LATE_NS, SILENT_NS, Heart, Sign, judged, passes_of, usual_ns
+from sidecar.jobs import PASSING, Action, Cause, JobState, JobView, Request
 from sidecar.manifest import JobRow, Manifest
+from sidecar.manifest.history import QUIET_KEPT
 from sidecar.models import NS
+from sidecar.progress import ProgressManager, Snapshot
 
 NOW = 1_700_000_000 * NS
 MINUTE = 60 * NS
@@ -53,7 +57,7 @@ def test_a_serve_that_hangs_is_noticed_whatever_the_clock_does() -> None:
 
 def test_a_pass_that_hangs_is_noticed_and_a_long_one_that_moves_is_not() -> None:
     still = replace(SIGN, still_ns=NOW - HANGS_NS - NS)
-    assert judged(still, [row(11)], NOW)[1].startswith("a pass hangs: nothing moved for 601 s")
+    assert judged(still, [row(11)], NOW)[1].startswith("work hangs: nothing moved for 601 s")
     assert judged(replace(SIGN, still_ns=NOW - HANGS_NS), [row(11)], NOW)[0]
     slow = row(11, took=HANGS_NS)
     assert judged(still, [slow], NOW)[0], "such passes take that long here"
@@ -85,3 +89,57 @@ async def test_only_passes_are_judged(manifest: Manifest) -> None:
     rows = manifest.jobs(causes=sorted(PASSING))
     assert [job.id for job in rows] == ["pass"]
     assert not judged(Sign(NOW, 0), rows, NOW)[0], "a small success does not turn red into green"
+
+
+async def test_a_failure_stays_until_its_own_kind_succeeds(manifest: Manifest) -> None:
+    def ended(job: str, action: str, *, ok: bool, cause: str = "schedule", state: str = "", quiet: bool = True) -> None:
+        manifest.start_job(job, action, cause, NOW)
+        manifest.end_job(job, ok, "{}", NOW, state, quiet=quiet)
+
+    def well() -> bool:
+        return judged(Sign(NOW, 0), passes_of(manifest), NOW)[0]
+
+    def many(kind: str) -> None:
+        for number in range(max(QUIET_KEPT, JUDGED) + 5):
+            ended(f"{kind}{number}", "run", ok=True)
+
+    await asyncio.to_thread(ended, "check", "verify", ok=False, quiet=False)
+    await asyncio.to_thread(many, "a")
+    assert not well(), "a pass a minute does not turn the night's check green"
+    await asyncio.to_thread(ended, "again", "verify", ok=True, state="cancelled")
+    assert not well(), "nor does one that was cancelled"
+    await asyncio.to_thread(ended, "better", "verify", ok=True)
+    await asyncio.to_thread(many, "b")
+    assert well(), "and what was quiet is remembered as long as what it mended"
+    assert manifest.job("check") is not None
+
+
+async def test_young_jobs_that_move_do_not_hide_an_old_one_that_hangs(manifest: Manifest) -> None:
+    now = [NOW]
+    request = Request(Action.SYNC, Cause.EVENT, ("a",))
+    old = JobView("old", request, JobState.RUNNING, NOW, started_ns=NOW)
+    young = replace(old, id="young", started_ns=NOW + NS)
+
+    class Desk:
+        jobs: tuple[JobView, ...] = (young, old)
+        moved = 0
+
+        def running(self) -> list[JobView]:
+            return list(self.jobs)
+
+        def progress(self, job: str) -> Snapshot:
+            made = ProgressManager("sync")
+            made.expect(10**6, 10**6)
+            made.advance(files=self.moved if job == "young" else 0)
+            return made.snapshot()
+
+    desk = Desk()
+    heart = await asyncio.to_thread(Heart, manifest, cast(JobDesk, desk), lambda: None, lambda: now[0])
+    for _ in range(3):
+        desk.moved += 1
+        assert heart._now().still_ns == NOW
+        now[0] += NS
+    desk.jobs = (young,)
+    assert heart._now().still_ns == now[0]
+    desk.jobs = ()
+    assert heart._now().still_ns is None

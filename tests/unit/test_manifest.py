@@ -13,9 +13,9 @@ import pytest
 from sidecar.errors import LibraryUnsafe, ManifestDamaged
 from sidecar.manifest import CostRow, Manifest, NewFile, SourceKey, Waiting
 from sidecar.manifest.costs import COSTS_KEPT
+from sidecar.manifest.history import JOBS_KEPT, QUIET_KEPT
 from sidecar.manifest.opening import FILE_NAME
 from sidecar.manifest.schema import VERSION
-from sidecar.manifest.store import JOBS_KEPT, QUIET_KEPT
 from sidecar.models import FileStat, PurgeOutcome, Source
 
 ROOT = b"/output"
