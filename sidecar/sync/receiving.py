@@ -16,7 +16,7 @@ from sidecar.sync.relay import relay
 from sidecar.transports.base import Member
 
 SMALL = 1 << 18  # files up to this size wait for their commit in memory, bytes
-HELD = 24 << 20  # while there is room: all of them together, bytes
+HELD = 32 << 20  # while there is room: all of them together, bytes
 LARGE = 8 << 20  # from this size on two threads work on one file
 
 
@@ -39,7 +39,7 @@ class Receiver:
         folder, _, name = stat.path.rpartition(b"/")
         count = self._progress.begin(self._source, shown(folder), shown(name), stat.size)
         try:
-            if stat.size <= SMALL and self._memory.take(stat.size):
+            if stat.size <= SMALL:
                 fetched = self._small(member, stat, count, let_go)
             else:
                 fetched = self._large(member, stat, count, let_go)
@@ -51,17 +51,22 @@ class Receiver:
         return fetched
 
     def _small(self, member: Member, stat: FileStat, count: FileCount, let_go: Callable[[], None]) -> Fetched:
-        """Memory for it is taken. The committer's thread stages it: many at once, and only those that are proven."""
-        try:
-            data = member.whole()
-            if self._stop.is_set():
-                raise Cancelled("cancelled")
-            count.advance(len(data))
-            digest, ending = hashlib.sha256(data).digest(), ending_of(stat.path, data)
+        """The committer's thread stages it, many at once and only those that are proven, while there is room for it."""
+        data = member.whole()
+        if self._stop.is_set():
+            raise Cancelled("cancelled")
+        count.advance(len(data))
+        digest, ending = hashlib.sha256(data).digest(), ending_of(stat.path, data)
+        if self._memory.take(len(data)):
             return Fetched(stat, digest, ending, (data, self._memory), count, let_go)
+        staged = self._library.stage(self._source)
+        try:
+            staged.write(data)
+            staged.stamp(stat.mtime_ns)
         except BaseException:
-            self._memory.give_back(stat.size)
+            staged.close()
             raise
+        return Fetched(stat, digest, ending, staged, count, let_go)
 
     def _large(self, member: Member, stat: FileStat, count: FileCount, let_go: Callable[[], None]) -> Fetched:
         digest, check = hashlib.sha256(), ending_check(stat.path)

@@ -236,14 +236,15 @@ def tar_header(name, size, mtime, kind):
 
 
 def tar_headers(path, size, mtime_ns):
-    """The ustar header of a file, behind a pax header for whatever does not fit into it."""
-    pax, short_size, short_mtime = b"", size, mtime_ns // 10 ** 9
+    """The ustar header of a file, behind a pax header for a name or size that does not fit into it.
+
+    Times are whole seconds: the host has asked for the exact one and will ask again, and a header less is read faster.
+    """
+    pax, short_size, short_mtime = b"", size, max(0, min(mtime_ns // 10 ** 9, 8 ** 11 - 1))
     if len(path) > 100 or any(c < 32 or c > 126 for c in path):
         pax += pax_record(b"path", path)
     if size >= 8 ** 11:
         pax, short_size = pax + pax_record(b"size", b"%d" % size), 0
-    if mtime_ns % 10 ** 9 or not 0 <= short_mtime < 8 ** 11:
-        pax, short_mtime = pax + pax_record(b"mtime", seconds(mtime_ns)), max(0, min(short_mtime, 8 ** 11 - 1))
     last = tar_header(path, short_size, short_mtime, b"0")
     if not pax:
         return last
