@@ -9,14 +9,16 @@ alike so far) what is usual; the scale follows what was seen lately.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 USUAL_FILE = 0.0008  # seconds for a file besides its content: stream, staging, commit in a group
 USUAL_BYTE = 7e-9  # seconds
 _DOUBT_FILE = math.log(4)  # the usual cost is wrong by this factor as often as not
 _DOUBT_BYTE = math.log(30)  # from a memory file system to a slow line
-_WEIGHTS = tuple(10 ** (step / 8) for step in range(8 * 9 + 1))  # a file is worth 1 B to 1 GB
+_STEPS = 8  # weights in each power of ten
+_WIDE = range(0, 9 * _STEPS + 1, _STEPS // 2)  # a file is worth 1 B to 1 GB
+_AGAIN = 0.5  # seconds for which costs that were found are used
 _FLOOR = 0.002  # of a stretch's time: no measurement is better
 _FIRST = 0.1  # seconds of the first stretches
 _MOST = 64  # stretches that are kept; then neighbours are joined, so that a long job is remembered whole
@@ -42,6 +44,8 @@ class Pace:
         self._since: float | None = None
         self._last = 0.0
         self._files, self._size = 0.0, 0
+        self._costs = (0.0, 0.0)
+        self._costs_at = -math.inf
 
     def start(self, at: float) -> None:
         """There is work from now on: the time since the last of it was done was spent on something else."""
@@ -83,12 +87,12 @@ class Pace:
 
     def left(self, at: float, files: float, size: int) -> float | None:
         """Seconds until so many more files and bytes are done; None as long as nothing was done."""
-        seen = [s for s in self._seen(at) if s.files or s.size]
-        if not seen:
-            return None
-        if not files and not size:
-            return 0.0
-        per_file, per_byte = fitted(list(self._seen(at)))
+        if at - self._costs_at >= _AGAIN:
+            seen = list(self._seen(at))
+            if not any(s.files or s.size for s in seen):
+                return None
+            self._costs, self._costs_at = fitted(seen), at
+        per_file, per_byte = self._costs
         return per_file * files + per_byte * size
 
     def _seen(self, at: float, *, backwards: bool = False) -> Iterator[Stretch]:
@@ -101,33 +105,53 @@ class Pace:
         yield from (*now, *reversed(self._done)) if backwards else (*self._done, *now)
 
 
-def fitted(stretches: list[Stretch]) -> tuple[float, float]:
+def fitted(stretches: Sequence[Stretch]) -> tuple[float, float]:
     """Seconds for each file and for each byte that explain these stretches best, the later ones first of all.
 
     For every weight the best scale is a division; the weight with the greatest likelihood wins, its noise unknown,
     against what is usual. At least one stretch must hold work.
     """
-    half_life = sum(s.seconds for s in stretches) / _FADES
-    ff = fb = bb = ft = bt = tt = number = age = 0.0
-    for s in reversed(stretches):
-        share = 0.5 ** (age / half_life)
-        age += s.seconds
-        number += share
-        counts = share / s.seconds  # the error of a stretch grows with its length as a sum's does
-        ff += counts * s.files * s.files
-        fb += counts * s.files * s.size
-        bb += counts * s.size * s.size
-        ft += counts * s.files * s.seconds
-        bt += counts * s.size * s.seconds
-        tt += counts * s.seconds * s.seconds
-    best, found = math.inf, (0.0, 0.0)
-    for weight in _WEIGHTS:
-        work = weight * weight * ff + 2 * weight * fb + bb
-        timed = weight * ft + bt
-        error = max(0.0, 1 - timed * timed / (work * tt)) + _FLOOR * _FLOOR
-        scale = tt / timed  # all of the time is explained, also what the likeliest scale would call noise
+    moments = _Moments.of(stretches)
+    about = min(_WIDE, key=moments.costs)
+    _, per_file, per_byte = min(moments.costs(step) for step in range(about - _WIDE.step + 1, about + _WIDE.step))
+    return per_file, per_byte
+
+
+@dataclass(slots=True)
+class _Moments:
+    """Sums over stretches, each by how recent it is: their number, and products of files, bytes and time."""
+
+    number: float = 0.0
+    ff: float = 0.0
+    fb: float = 0.0
+    bb: float = 0.0
+    ft: float = 0.0
+    bt: float = 0.0
+    tt: float = 0.0
+
+    @classmethod
+    def of(cls, stretches: Sequence[Stretch]) -> _Moments:
+        """The sums; a stretch counts half after a share of the whole time."""
+        made, half_life, age = cls(), sum(s.seconds for s in stretches) / _FADES, 0.0
+        for s in reversed(stretches):
+            share = 0.5 ** (age / half_life)
+            age += s.seconds
+            counts = share / s.seconds  # the error of a stretch grows with its length as a sum's does
+            made.number += share
+            made.ff += counts * s.files * s.files
+            made.fb += counts * s.files * s.size
+            made.bb += counts * s.size * s.size
+            made.ft += counts * s.files * s.seconds
+            made.bt += counts * s.size * s.seconds
+            made.tt += counts * s.seconds * s.seconds
+        return made
+
+    def costs(self, step: int) -> tuple[float, float, float]:
+        """How unlikely a weight is, and the costs of a file and of a byte with it."""
+        weight = 10 ** (step / _STEPS)
+        work = weight * weight * self.ff + 2 * weight * self.fb + self.bb
+        timed = weight * self.ft + self.bt
+        error = max(0.0, 1 - timed * timed / (work * self.tt)) + _FLOOR * _FLOOR
+        scale = self.tt / timed  # all of the time is explained, also what the likeliest scale would call noise
         odd = math.log(scale * weight / USUAL_FILE) / _DOUBT_FILE, math.log(scale / USUAL_BYTE) / _DOUBT_BYTE
-        unlikely = number * math.log(error) + odd[0] ** 2 + odd[1] ** 2
-        if unlikely < best:
-            best, found = unlikely, (scale * weight, scale)
-    return found
+        return self.number * math.log(error) + odd[0] ** 2 + odd[1] ** 2, scale * weight, scale
