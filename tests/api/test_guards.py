@@ -7,14 +7,17 @@ import json
 import socket
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
+from sidecar.api.server import CONNECTIONS
 from sidecar.api.throttle import FAILURES
 from tests.api.running import CONTROL, JSON, READ, Api, Reply, as_control, as_reader, problem
+from tests.engine.commands import eventually
 
 ITEMS = "/api/v1/items"
 OTHER_SITE = "https://elsewhere.example"
@@ -215,6 +218,13 @@ def test_a_browser_may_name_the_token_as_a_subprotocol(api: Api) -> None:
         connect(f"ws://127.0.0.1:{api.port}/api/v1/ws", subprotocols=["media-sync", "bearer.wrong"])  # type: ignore[list-item]
 
 
+def test_a_socket_under_a_foreign_name_is_refused(api: Api) -> None:
+    with pytest.raises(InvalidStatus) as refused:
+        connect(f"ws://evil.example:{api.port}/api/v1/ws", additional_headers=as_reader(),
+                sock=socket.create_connection(("127.0.0.1", api.port), timeout=30))  # fmt: skip
+    assert refused.value.response.status_code == 403
+
+
 # -- limits ---------------------------------------------------------------------------------------------------------
 
 
@@ -265,6 +275,17 @@ def ended(peer: socket.socket) -> bool:
     except ConnectionResetError:
         return True
     return True
+
+
+def test_there_are_so_many_connections_and_no_more(api: Api) -> None:
+    with ExitStack() as stack:
+        peers = [stack.enter_context(socket.create_connection(("127.0.0.1", api.port), timeout=30))
+                 for _ in range(CONNECTIONS + 20)]  # fmt: skip
+        assert ended(peers[-1])
+        peers[0].setblocking(False)
+        with pytest.raises(BlockingIOError):  # not closed: who came first stays
+            peers[0].recv(1)
+    eventually(lambda: api.ask("/livez").status == 200, "room for another")
 
 
 def test_headers_have_an_end(api: Api) -> None:
