@@ -58,7 +58,9 @@ def test_a_day_in_a_few_seconds(cli: Program, generator: MakeGenerator) -> None:
     refused = [line for line in lines if "private network" in line["message"]]
     assert len(refused) == 1, "said once, though three files were stored"
     assert "B000SECRET" not in err
-    rest = [line for line in lines if line not in [*synced, *summaries, *refused]]
+    told = [*synced, *summaries, *refused]
+    # on a machine that is very busy a pass may take the five seconds after which it says how far it is
+    rest = [line for line in lines if line not in told and not line["message"].startswith("run: ")]
     assert [line["message"].split()[0] for line in rest] == ["serving:", "the", "stopped"], rest
 
 
