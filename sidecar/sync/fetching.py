@@ -17,12 +17,11 @@ from sidecar.sync.committing import RootCommitter, companions_last
 from sidecar.sync.context import Parts
 from sidecar.sync.costs import remembered
 from sidecar.sync.diff import Decision
-from sidecar.sync.groups import Memory
 from sidecar.sync.marks import unseen
 from sidecar.sync.metering import Meter
 from sidecar.sync.placing import Placer, folder_of_root
 from sidecar.sync.planner import freights
-from sidecar.sync.receiving import HELD, Receiver
+from sidecar.sync.receiving import Receiver
 from sidecar.sync.rounds import Rounds
 from sidecar.sync.transfer import Mover
 from sidecar.transports.base import TransportAdapter
@@ -66,7 +65,7 @@ class Fetching:
         async with remembered(parts.manifest, able, parts.clock_ns) as book:
             meter = Meter(book, folders, options.max_freeze if able.reads_lock else math.inf)
             stop = threading.Event()
-            receiver = Receiver(parts.library, self.source.name, self.progress, stop, Memory(HELD))
+            receiver = Receiver(parts.library, self.source.name, self.progress, stop, parts.slots.memory)
             mover = Mover(self.adapter, self.root, receiver, options.bounds, parts.slots, meter, stop)
             rounds = Rounds(self.adapter, mover, self.account, self.root, options, meter, closed)
             with RootCommitter(parts, self.job, self.key, self.root, self.adapter, placer, self.account,

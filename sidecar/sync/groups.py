@@ -12,29 +12,9 @@ from sidecar.media.endings import Ending
 from sidecar.media.kinds import classify, group_key
 from sidecar.models import FileStat
 from sidecar.progress import FileCount
+from sidecar.sync.slots import Memory
 
 CHANGED = "changed while it was read"
-
-
-class Memory:
-    """How many bytes of small files may wait in memory in place of being staged one by one. Thread-safe."""
-
-    def __init__(self, most: int) -> None:
-        self._left = most
-        self._lock = threading.Lock()
-
-    def take(self, count: int) -> bool:
-        """Whether there was room, which is taken then."""
-        with self._lock:
-            if count > self._left:
-                return False
-            self._left -= count
-            return True
-
-    def give_back(self, count: int) -> None:
-        """So many bytes are not held any more."""
-        with self._lock:
-            self._left += count
 
 
 class Fetched:

@@ -11,12 +11,12 @@ from sidecar.library import Library
 from sidecar.media.endings import ending_check, ending_of
 from sidecar.models import FileStat, shown
 from sidecar.progress import FileCount, ProgressManager
-from sidecar.sync.groups import Fetched, Memory
+from sidecar.sync.groups import Fetched
 from sidecar.sync.relay import relay
+from sidecar.sync.slots import Memory
 from sidecar.transports.base import Member
 
-SMALL = 1 << 18  # files up to this size wait for their commit in memory, bytes
-HELD = 32 << 20  # while there is room: all of them together, bytes
+SMALL = 1 << 18  # files up to this size wait for their commit in memory while there is room, bytes
 LARGE = 8 << 20  # from this size on two threads work on one file
 
 

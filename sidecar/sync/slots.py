@@ -1,7 +1,7 @@
-"""What all sources that are pulled at once share: reads under way, and files that are open until their commit.
+"""What all sources that are pulled at once share: reads under way, files open until their commit, memory for small.
 
 One `Slots` is made per process and given to every SyncEngine, so that ten sources put no more load on the engine and
-the disk, and hold no more open files, than one does.
+the disk, and hold no more open files and bytes, than one does.
 """
 
 from __future__ import annotations
@@ -13,16 +13,39 @@ from contextlib import contextmanager
 from sidecar.errors import Cancelled
 
 _LOOK = 0.2  # seconds: how late a waiting thread may notice that it was told to stop
+HELD = 32 << 20  # bytes of small files that wait for their commit in memory
+
+
+class Memory:
+    """How many bytes of small files may wait in memory in place of being staged one by one. Thread-safe."""
+
+    def __init__(self, most: int) -> None:
+        self._left = most
+        self._lock = threading.Lock()
+
+    def take(self, count: int) -> bool:
+        """Whether there was room, which is taken then."""
+        with self._lock:
+            if count > self._left:
+                return False
+            self._left -= count
+            return True
+
+    def give_back(self, count: int) -> None:
+        """So many bytes are not held any more."""
+        with self._lock:
+            self._left += count
 
 
 class Slots:
-    """`parallel` reads at once and `files` staged files open at once, over all sources. For worker threads.
+    """`parallel` reads at once, `files` staged files open, `held` bytes in memory, over all sources; thread-safe.
 
     A slot is taken after a container's turn has come and is given back when the read is drained: nothing waits for
     the disk, for a commit or for another reader while it has one.
     """
 
-    def __init__(self, parallel: int, files: int = 4096) -> None:
+    def __init__(self, parallel: int, files: int = 4096, held: int = HELD) -> None:
+        self.memory = Memory(held)
         self.parallel = max(1, parallel)
         self.files = max(1, files)
         self._reads = self.parallel

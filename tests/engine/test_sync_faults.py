@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from sidecar.sync.context import SyncOptions
 from sidecar.sync.diff import Settling
 from sidecar.sync.engine import SyncEngine
 from sidecar.sync.report import SyncReport
+from sidecar.sync.slots import Slots
 from sidecar.transports.docker.adapter import HOLD, DockerAdapter
 from sidecar.transports.docker.client import Engine
 from sidecar.transports.docker.reading import archive
@@ -108,11 +110,23 @@ async def meddled(cli: Program, made: Generator, before: Callable[[Transfer], No
         adapter = DockerAdapter(engine, source, await engine.inspect(source.generation), pull_only=pull_only)
         try:
             odd = Meddled(adapter, before)
-            sync = SyncEngine(parts.work.library, parts.work.manifest, SyncOptions(Settling(0, 600 * NS), 0.25), Bus())
-            return await sync.run("job", source, odd, ProgressManager("sync")), odd.roads
+            slots, options = Slots(2, files=50, held=5000), SyncOptions(Settling(0, 600 * NS), 0.25)
+            sync = SyncEngine(parts.work.library, parts.work.manifest, options, Bus(), slots=slots)
+            report = await sync.run("job", source, odd, ProgressManager("sync"))
+            require_free(slots, files=50, held=5000)
+            return report, odd.roads
         finally:
             await adapter.close()
             await engine.close()
+
+
+def require_free(slots: Slots, files: int, held: int) -> None:
+    """Whatever went wrong, what all sources share has come back to the last file and byte."""
+    late = threading.Event()
+    late.set()
+    assert slots.reserve(files, late, lambda: None) == files
+    assert slots.memory.take(held)
+    assert not slots.memory.take(1)
 
 
 @pytest.mark.parametrize("pull_only", [True, False])

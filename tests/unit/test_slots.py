@@ -67,3 +67,13 @@ def test_who_presses_for_room_gets_what_is_let_go() -> None:
     slots = Slots(1, files=10)
     held = slots.reserve(8, NEVER, lambda: None)
     assert slots.reserve(5, NEVER, lambda: slots.give_back(held)) == 5
+
+
+def test_memory_for_small_files_is_bounded_and_comes_back() -> None:
+    memory = Slots(1, held=100).memory
+    assert memory.take(60)
+    assert not memory.take(41)
+    assert memory.take(40)
+    memory.give_back(60)
+    assert memory.take(60)
+    assert not memory.take(1)
