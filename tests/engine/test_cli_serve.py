@@ -165,8 +165,9 @@ def test_a_mistake_of_the_program_fails_the_pass_and_not_serve(cli: Program, gen
     made = generator()
     made.put({"a.png": heavy_png(100, 1)}, age=3 * DAY)
     cli("sync", "--source", f"a={made.name}:/output").ok()
+    made.put({"b.png": heavy_png(100, 2)}, age=3 * DAY)
     with closing(sqlite3.connect(cli.state / "manifest.sqlite3", timeout=10)) as db:
-        db.execute("CREATE TRIGGER mistake BEFORE INSERT ON sources BEGIN SELECT RAISE(ABORT, 'a mistake'); END")
+        db.execute("CREATE TRIGGER mistake BEFORE INSERT ON files BEGIN SELECT RAISE(ABORT, 'a mistake'); END")
         with serving(cli, "--source", f"a={made.name}:/output") as process:
             eventually(lambda: "unexpected IntegrityError" in cli("healthcheck").out, "the failed pass")
             (job, *_) = cli("status", "--json").json["jobs"]
@@ -177,5 +178,5 @@ def test_a_mistake_of_the_program_fails_the_pass_and_not_serve(cli: Program, gen
             code, err = stop(process)
     assert code == 0
     said = [line["message"] for line in log_lines(err)]
-    assert sum("unexpected IntegrityError: a mistake" in line for line in said) == 1
+    assert sum(line.startswith("pass failed: unexpected IntegrityError: a mistake") for line in said) == 1
     assert "all is well again" in said

@@ -13,7 +13,7 @@ import pytest
 
 from sidecar.desk import JobDesk
 from sidecar.health import BEAT, HANGS_NS, JUDGED, LATE_NS, SILENT_NS, Heart, Sign, judged, passes_of, usual_ns
-from sidecar.jobs import PASSING, Action, Cause, JobState, JobView, Request
+from sidecar.jobs import Action, Cause, JobState, JobView, Request
 from sidecar.manifest import JobRow, Manifest
 from sidecar.manifest.history import QUIET_KEPT
 from sidecar.models import NS
@@ -86,7 +86,7 @@ async def test_only_passes_are_judged(manifest: Manifest) -> None:
     await asyncio.to_thread(ended, "pass", "schedule", ok=False)
     for number, cause in enumerate(("event", "watch", "api", "command")):
         await asyncio.to_thread(ended, f"other{number}", cause, ok=True)
-    rows = manifest.jobs(causes=sorted(PASSING))
+    rows = passes_of(manifest)
     assert [job.id for job in rows] == ["pass"]
     assert not judged(Sign(NOW, 0), rows, NOW)[0], "a small success does not turn red into green"
 
