@@ -31,6 +31,7 @@ class Meter:
         self._lock = threading.Lock()
         self._cut = False
         self._folder = threading.Lock()
+        self._streams = 0  # under way
 
     @property
     def costs(self) -> Costs:
@@ -48,11 +49,24 @@ class Meter:
 
         The container's lock lets one archive be read at a time anyway; who waits here knows how the last one ended.
         """
-        if transfer.road is not Road.FOLDER or math.isinf(self.max_freeze):
+        if transfer.road is Road.STREAM:
+            with self._streaming():
+                yield True
+        elif transfer.road is Road.FILE or math.isinf(self.max_freeze):
             yield True
-            return
-        with self._folder:
-            yield self.admits(transfer)
+        else:
+            with self._folder:
+                yield self.admits(transfer)
+
+    @contextmanager
+    def _streaming(self) -> Iterator[None]:
+        with self._lock:
+            self._streams += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._streams -= 1
 
     def admits(self, transfer: Transfer) -> bool:
         """Whether a planned read should still be made, after what was learned since."""
@@ -64,9 +78,11 @@ class Meter:
         return expected(transfer, self.folders, self.costs) <= TOLERANCE * self.max_freeze
 
     def ended(self, transfer: Transfer, reading: Reading) -> None:
-        """A read came to its end."""
+        """A read came to its end. Streams side by side make each other slower, and all of them faster."""
         carried = freight(transfer, self.folders)
-        self._book.learn(Sample(transfer.road, carried.files, carried.size, reading.seconds))
+        with self._lock:
+            beside = max(1, self._streams) if transfer.road is Road.STREAM else 1
+        self._book.learn(Sample(transfer.road, carried.files, carried.size, reading.seconds / beside))
 
     def cut_off(self, transfer: Transfer, reading: Reading) -> None:
         """A read held its container's lock for too long."""

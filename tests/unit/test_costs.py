@@ -178,3 +178,13 @@ def test_what_was_learned_meanwhile_may_forbid_a_planned_read() -> None:
         one.ended(folder(b"a"), Read(10_000_000, 1.5))  # type: ignore[arg-type]
     assert not one.admits(folder(b"a"))
     assert meter(math.inf).admits(folder(b"a"))
+
+
+def test_streams_side_by_side_are_taken_for_what_they_cost_together() -> None:
+    stream = Transfer(Road.STREAM, (FileStat(b"a.png", 110_000_000, 0),))
+    alone, beside = meter(), meter()
+    with alone.turn(stream):
+        alone.ended(stream, Read(110_000_000, 1.1))  # type: ignore[arg-type]
+    with beside.turn(stream), beside.turn(stream):
+        beside.ended(stream, Read(110_000_000, 2.2))  # type: ignore[arg-type]
+    assert beside.costs.stream == alone.costs.stream
