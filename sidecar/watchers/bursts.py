@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from loguru import logger
 
+from sidecar.errors import ManifestDamaged, MediaSyncError
 from sidecar.jobreport import JobReport, carried_on
 from sidecar.jobs import Action, Cause, JobState, JobView, Request
 from sidecar.logs import size
@@ -47,7 +48,7 @@ class Bursts:
 
         `failed` are the files that were given up. What was not settled, or is of no interest, is told by passes.
         """
-        if not (report.stored or report.failed):
+        if not (report.stored or report.failed or report.error):
             return
         report.scanned, report.skipped, report.unsettled = report.stored + report.unchanged + len(report.failed), [], []
         before = self._reports.get(report.name)
@@ -88,12 +89,19 @@ class Bursts:
 
     @staticmethod
     async def _record(call: Callable[..., object], *values: object) -> None:
-        await finished(asyncio.to_thread(call, *values))
+        """Raises ManifestDamaged. What lacks in the history alone, for a disk is full, ends no watch and no service."""
+        try:
+            await finished(asyncio.to_thread(call, *values))
+        except ManifestDamaged:
+            raise
+        except MediaSyncError as error:
+            logger.error("not in the history: {}", error.line())
 
 
 def _joined(before: SyncReport, now: SyncReport) -> SyncReport:
     """Both in one."""
     done = carried_on(before, now)
+    done.error = done.error or before.error
     done.scanned += before.scanned
     done.unchanged += before.unchanged
     done.failed = [*before.failed, *done.failed]

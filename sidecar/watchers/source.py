@@ -179,8 +179,10 @@ class SourceWatch:
         bursts, now = self._around.bursts, self._now_ns()
         for root, due in self._agenda.due(now).items():
             pulled = await self._engine.pull(bursts.job, self._source, adapter, root, due, ProgressManager("sync"), now)
-            self._arrange(root, due, pulled)
-            await bursts.add(pulled.report)
+            try:
+                self._arrange(root, due, pulled)
+            finally:
+                await bursts.add(pulled.report)
 
     def _arrange(self, root: bytes, tried: dict[bytes, int], pulled: Pulled) -> None:
         """See to what did not come; what is given up stays in the report as failed."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from sidecar.errors import LibraryFull, StreamBroken
 from sidecar.jobs import Cause, JobState, JobView
 from sidecar.manifest import Manifest, Waiting
 from sidecar.models import NS, Problem
@@ -150,6 +151,28 @@ async def test_a_burst_is_one_job_of_all_sources_that_took_part(manifest: Manife
     ]
     await bursts.end()
     assert len(manifest.jobs()) == 1, "ending nothing records nothing"
+
+
+async def test_what_cannot_be_recorded_ends_nothing(manifest: Manifest, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, shown = Clock(), list[JobView]()
+    bursts = Bursts(manifest, clock, shown.append, lambda: "job")
+    broken = report("a", 0)
+    broken.error = StreamBroken("it broke off")
+    await bursts.add(broken)
+    await bursts.add(report("a", 1))
+    await bursts.end()
+    assert [view.state for view in shown] == [JobState.RUNNING, JobState.PARTLY]
+    assert shown[-1].result is not None
+    assert [one["reason"] for one in shown[-1].result["sources"][0]["problems"]] == [broken.error.line()]
+
+    def full(*_: object) -> None:
+        raise LibraryFull("no space is left")
+
+    monkeypatch.setattr(manifest, "start_job", full)
+    monkeypatch.setattr(manifest, "end_job", full)
+    await bursts.add(report("a", 1))
+    await bursts.end()
+    assert shown[-1].state is JobState.DONE
 
 
 async def test_a_stream_of_files_becomes_one_job_an_hour(manifest: Manifest) -> None:
