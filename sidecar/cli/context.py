@@ -179,7 +179,7 @@ def run_async(work: Coroutine[Any, Any, T]) -> T:
         def stop(task: asyncio.Task[T]) -> None:
             nonlocal stopping
             if stopping:
-                os._exit(int(Exit.PARTLY))
+                _leave()
             stopping = True
             task.cancel()
             last = threading.Timer(PATIENCE, _leave)

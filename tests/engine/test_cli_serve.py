@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import MakeGenerator
-from tests.engine.commands import eventually, heavy_png, leftovers, log_lines, serving, stop
+from tests.engine.commands import ALONE, eventually, heavy_png, leftovers, log_lines, serving, stop
 from tests.rig.program import Program
 from tests.rig.proxy import EngineProxy
 
@@ -129,17 +129,19 @@ def test_told_to_end_while_the_engine_hangs(at: int, cli: Program, generator: Ma
     assert leftovers(cli.library) == []
 
 
-def test_a_second_signal_forces_the_end(cli: Program, generator: MakeGenerator, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("command", "code"), [("sync", 3), ("serve", 0)])
+def test_a_second_signal_forces_the_end(command: str, code: int, cli: Program, generator: MakeGenerator,
+                                        tmp_path: Path) -> None:  # fmt: skip
     made = generator()
     made.put({"f.png": heavy_png(5_000_000)}, age=60)
     with EngineProxy(tmp_path / "p.sock", cli.host) as proxy:
         proxy.after(2_000_000, proxy.hang)
-        process = Program(cli.folder, proxy.host).start("sync", "--source", f"a={made.name}:/output")
+        process = Program(cli.folder, proxy.host).start(command, "--source", f"a={made.name}:/output", env=ALONE)
         eventually(lambda: proxy.passed >= 2_000_000, "a transfer under way")
         os.kill(process.pid, signal.SIGTERM)
         os.kill(process.pid, signal.SIGINT)
         _, err = process.communicate(timeout=30)
-    assert process.returncode == 3
+    assert process.returncode == code
     assert "Traceback" not in err
     assert leftovers(cli.library) == []
 
