@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
+
+from loguru import logger
 
 from sidecar.jobs import JobView
 
@@ -101,7 +104,10 @@ Listener = Callable[[Event], None]
 
 
 class Bus:
-    """Hands every event to every listener, in the thread that emits it. A listener must be quick and not raise."""
+    """Hands every event to every listener, in the thread that emits it. A listener must be quick.
+
+    One that raises is a mistake of ours, which is logged: no picture is lost because nobody could be told of it.
+    """
 
     def __init__(self) -> None:
         self._listeners: list[Listener] = []
@@ -114,4 +120,9 @@ class Bus:
     def emit(self, event: Event) -> None:
         """Tell everybody."""
         for listener in tuple(self._listeners):
-            listener(event)
+            try:
+                listener(event)
+            except Exception as error:
+                logger.error("{} was not told everywhere: unexpected {}: {} — please report it, with what --log-level "
+                             "debug adds", type(event).__name__, type(error).__name__, error)  # fmt: skip
+                logger.debug("{}", traceback.format_exc())

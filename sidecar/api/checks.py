@@ -23,73 +23,67 @@ class Checked:
 
 
 class _Shared:
-    """One question at a time: who asks meanwhile, or shortly after, gets the same answer."""
+    """One question at a time: who asks meanwhile, or within `fresh` seconds, gets the same answer.
 
-    def __init__(self, ask: Callable[[], Coroutine[Any, Any, Checked]], clock: Callable[[], float]) -> None:
+    Who asks waits for a while only; the question goes on, for what is cut off halfway is asked again and again.
+    """
+
+    def __init__(self, ask: Callable[[], Coroutine[Any, Any, Checked]], clock: Callable[[], float],
+                 fresh: float = FRESH) -> None:  # fmt: skip
         self._ask = ask
         self._clock = clock
+        self._fresh = fresh
         self._asking: asyncio.Task[Checked] | None = None
         self._asked = float("-inf")
 
     async def __call__(self) -> Checked:
-        if self._asking is None or (self._asking.done() and self._clock() - self._asked > FRESH):
+        asking = self._asking
+        if asking is None or (asking.done() and self._clock() - self._asked > self._fresh):
             self._asked = self._clock()
-            self._asking = asyncio.create_task(self._ask(), name="check")
-        return await asyncio.shield(self._asking)  # a client that goes away takes the answer from nobody
+            self._asking = asking = asyncio.create_task(self._ask(), name="check")
+        done, _ = await asyncio.wait({asking}, timeout=PATIENCE)
+        return asking.result() if done else Checked(False, f"no answer within {PATIENCE:g} s")
 
 
 class Checks:
-    """Asks the parts. Probes come often and from many, so what costs something is shared."""
+    """Asks the parts. Probes come often and from many, and must not pile up on a disk or an engine that hangs."""
 
     def __init__(self, board: Board) -> None:
-        self._board = board
-        self._engine = _Shared(lambda: _answers(board.engines), board.clock)
-        self._passes = _Shared(self._judged, board.clock)
-
-    async def engine(self) -> Checked:
-        """Whether every engine answers."""
-        return await self._engine()
-
-    async def last_pass(self) -> Checked:
-        """Whether the service is alive and its last pass ended well, a while ago at most."""
-        return await self._passes()
-
-    async def library(self) -> Checked:
-        """Whether the library still is the one that was opened."""
-        return await _well(lambda: asyncio.to_thread(self._board.tools.library.check_marker), "its marker is there")
-
-    async def manifest(self) -> Checked:
-        """Whether the manifest can be read."""
-        return await _well(lambda: asyncio.to_thread(self._board.search.library_id), "it can be read")
+        library, search = board.tools.library, board.search
+        self._parts = {
+            "engine": _Shared(lambda: _answers(board.engines), board.clock),
+            "library": _Shared(lambda: _well(library.check_marker, "its marker is there"), board.clock, 0),
+            "manifest": _Shared(lambda: _well(search.library_id, "it can be read"), board.clock, 0),
+            "last_pass": _Shared(lambda: _judged(board.health), board.clock),
+        }
 
     async def all(self) -> dict[str, Checked]:
-        """Every part by its name."""
-        names = ("engine", "library", "manifest", "last_pass")
-        found = await asyncio.gather(self.engine(), self.library(), self.manifest(), self.last_pass())
-        return dict(zip(names, found, strict=True))
-
-    async def _judged(self) -> Checked:
-        try:
-            return Checked(*await self._board.health())
-        except MediaSyncError as error:
-            return Checked(False, error.line())
+        """Whether every engine answers; the library is the one that was opened; the manifest can be read; the service
+        is alive and its last pass ended well, a while ago at most.
+        """
+        found = await asyncio.gather(*(part() for part in self._parts.values()))
+        return dict(zip(self._parts, found, strict=True))
 
 
 async def _answers(engines: Sequence[Callable[[], Awaitable[None]]]) -> Checked:
     for ask in engines:
         try:
-            async with asyncio.timeout(PATIENCE):
-                await ask()
-        except TimeoutError:
-            return Checked(False, f"no answer within {PATIENCE:.0f} s")
+            await ask()
         except MediaSyncError as error:
             return Checked(False, error.line())
     return Checked(True, "it answers")
 
 
-async def _well(look: Callable[[], Awaitable[object]], detail: str) -> Checked:
+async def _judged(health: Callable[[], Awaitable[tuple[bool, str]]]) -> Checked:
     try:
-        await look()
+        return Checked(*await health())
+    except MediaSyncError as error:
+        return Checked(False, error.line())
+
+
+async def _well(look: Callable[[], object], detail: str) -> Checked:
+    try:
+        await asyncio.to_thread(look)
     except MediaSyncError as error:
         return Checked(False, error.line())
     return Checked(True, detail)

@@ -92,17 +92,17 @@ class Feed:
 
     @asynccontextmanager
     async def running(self, bus: Bus) -> AsyncIterator[None]:
-        """Listen to the bus while the body runs; at its end every client is sent away."""
+        """Listen to the bus while the body runs; at its end every client is sent away. If it dies, so does the body."""
         self._loop = asyncio.get_running_loop()
-        ignore = bus.subscribe(self.take)
-        ticking = asyncio.create_task(self._tick(), name="feed")
-        try:
-            yield
-        finally:
-            ignore()
-            self._closing.set()
-            ticking.cancel()
-            await asyncio.wait([ticking])
+        async with asyncio.TaskGroup() as group:
+            ticking = group.create_task(self._tick(), name="feed")
+            ignore = bus.subscribe(self.take)
+            try:
+                yield
+            finally:
+                ignore()
+                self._closing.set()
+                ticking.cancel()
 
     def take(self, event: Event) -> None:
         """Something happened. Quick, and safe in any thread."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections import Counter, OrderedDict
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from sidecar.api.problems import Problem
@@ -18,6 +19,7 @@ from sidecar.models import NS, Source
 from sidecar.source_purge import purge_rules
 
 VALID_NS = 10 * 60 * NS
+PATIENCE = 20.0  # seconds for another look to end
 KEPT = 4  # previews; the oldest is forgotten for a new one
 KEPT_FILES = 2000  # files that stay, listed one by one for each source; all are counted
 
@@ -59,8 +61,11 @@ class Previews:
         self._turn = asyncio.Lock()
 
     async def look(self, names: Sequence[str], *, allow_empty: bool) -> Preview:
-        """Plan for the named sources, or all, and change nothing. Raises EngineUnreachable, UnknownSource."""
-        async with self._turn:
+        """Plan for the named sources, or all, and change nothing.
+
+        Raises EngineUnreachable, UnknownSource; Problem 503 when another look takes too long.
+        """
+        async with self._alone():
             found = await self._tools.catalog.refresh()
             wanted = {name.lower() for name in names}
             known = {source.name for source in found.sources}
@@ -78,6 +83,19 @@ class Previews:
             while len(self._kept) > KEPT:
                 self._kept.popitem(last=False)
             return made
+
+    @asynccontextmanager
+    async def _alone(self) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await self._turn.acquire()
+        except TimeoutError:
+            raise Problem(503, "somebody else is looking at what a purge would do", hint="try again when that is done",
+                          headers={"Retry-After": "10"}) from None  # fmt: skip
+        try:
+            yield
+        finally:
+            self._turn.release()
 
     async def _plan(self, engine: CleanupEngine, source: Source) -> PurgePlan | Looked:
         try:

@@ -128,6 +128,10 @@ class Sender:
                 logger.warning("{} to {} failed: {}", self._name, place_of(message.url), told)
             self._well = False
             return
+        except Exception as error:  # a mistake of ours: one message, and not all that come after it
+            logger.error("{}: unexpected {}: {} — please report it", self._name, type(error).__name__, error)
+            self._well = False
+            return
         if not self._well:
             logger.info("{} to {} works again", self._name, place_of(message.url))
         self._well = True

@@ -165,3 +165,20 @@ async def test_events_come_from_any_thread_in_order() -> None:
             thread.join()
     assert [one["event"]["job"] for one in found[1:]] == [str(n) for n in range(300)]
     assert [one["seq"] for one in found] == list(range(301))
+
+
+async def test_a_feed_that_dies_ends_what_it_belongs_to() -> None:
+    rig = Rig()
+
+    def broken() -> dict[str, dict[str, Any]]:
+        raise ValueError("a mistake")
+
+    async def serve() -> None:
+        async with rig.feed.running(rig.bus):
+            with rig.feed.joined(None, None):
+                await asyncio.sleep(60)
+
+    rig.feed._progress = broken
+    with pytest.raises(ExceptionGroup) as died:
+        await serve()
+    assert died.group_contains(ValueError, match="a mistake")

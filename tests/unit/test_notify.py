@@ -367,3 +367,16 @@ async def test_a_name_with_one_private_address_is_refused(monkeypatch: pytest.Mo
         await CheckedResolver(allow_private=False).resolve("rebinding.example", 80)
     found = await CheckedResolver(allow_private=True).resolve("rebinding.example", 80)
     assert [one["host"] for one in found] == ["8.8.8.8", "192.168.0.7"], "the connection goes to what was looked at"
+
+
+async def test_a_message_that_cannot_be_made_holds_up_no_other() -> None:
+    def broken(_: bytes) -> dict[str, str]:
+        raise KeyError("a mistake")
+
+    made = Sender("webhook", timeout=1, allow_private=True, wait=0.01)
+    async with asyncio.timeout(30), made.running():
+        for _ in range(2):
+            made.put(Message("http://127.0.0.1:1/", b"", broken))
+            await asyncio.sleep(0)
+            await made._idle.wait()
+        assert not made._queue
