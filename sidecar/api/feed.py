@@ -18,7 +18,9 @@ from typing import Any
 from sidecar.events import Bus, Event, JobChanged
 
 KEPT = 1000  # messages for clients that come back
+KEPT_SIZE = 4 * 2**20  # of their text: a job's report may be long
 QUEUED = 2 * KEPT  # messages that a client may be behind
+QUEUED_SIZE = 2 * KEPT_SIZE
 CLIENTS = 32  # at once
 TICK = 0.1  # seconds: progress is told at most ten times each
 SINGLY = 20  # events of files within a tick that are told one by one; the rest are counted
@@ -40,6 +42,7 @@ class Client:
 
     def __init__(self, first: list[_Message]) -> None:
         self._queue = deque(first)
+        self._size = sum(len(message.text) for message in first)
         self._progress: dict[str, _Message] = {}  # by job, in the order of their numbers
         self._filled = asyncio.Event()
         self.too_slow = asyncio.Event()
@@ -51,7 +54,9 @@ class Client:
             await self._filled.wait()
         job, progress = next(iter(self._progress.items()), ("", None))
         if progress is None or (self._queue and self._queue[0].seq < progress.seq):
-            return self._queue.popleft().text
+            text = self._queue.popleft().text
+            self._size -= len(text)
+            return text
         del self._progress[job]
         return progress.text
 
@@ -60,11 +65,12 @@ class Client:
         if message.of:
             self._progress.pop(message.of, None)
             self._progress[message.of] = message
-        elif len(self._queue) >= QUEUED:
+        elif len(self._queue) >= QUEUED or self._size > QUEUED_SIZE:
             self.too_slow.set()
             return
         else:
             self._queue.append(message)
+            self._size += len(message.text)
         self._filled.set()
 
 
@@ -82,7 +88,8 @@ class Feed:
         self._progress = progress
         self._told = told
         self._seq = 0
-        self._ring: deque[_Message] = deque(maxlen=KEPT)
+        self._ring: deque[_Message] = deque()
+        self._ring_size = 0
         self._forgotten = 0  # the last number that fell out of the ring
         self._clients: set[Client] = set()
         self._shown: dict[str, Json] = {}
@@ -169,8 +176,11 @@ class Feed:
         self._seq += 1
         message = _Message(self._seq, json.dumps({"seq": self._seq, **body}, ensure_ascii=False), of)
         if not of:  # progress is of no use to who comes back: the next one says more
-            if len(self._ring) == KEPT:
-                self._forgotten = self._ring[0].seq
             self._ring.append(message)
+            self._ring_size += len(message.text)
+            while len(self._ring) > KEPT or self._ring_size > KEPT_SIZE:
+                oldest = self._ring.popleft()
+                self._ring_size -= len(oldest.text)
+                self._forgotten = oldest.seq
         for client in self._clients:
             client.offer(message)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from sidecar.api.feed import KEPT, QUEUED, SINGLY, TICK, Client, Feed
+from sidecar.api.feed import KEPT, KEPT_SIZE, QUEUED, QUEUED_SIZE, SINGLY, TICK, Client, Feed
 from sidecar.events import Bus, Event, FilePurged, JobChanged
 from sidecar.jobs import Action, Cause, JobState, JobView, Request
 
@@ -152,6 +152,26 @@ async def test_a_slow_client_is_dropped_and_holds_nobody_up() -> None:
             assert slow.too_slow.is_set()
             assert not quick.too_slow.is_set()
             assert len(slow._queue) <= QUEUED
+
+
+async def test_long_messages_take_no_more_memory() -> None:
+    rig = Rig()
+    long = "x" * 100_000
+    rig.feed = Feed(list, dict, lambda event: told(event) | {"long": long})
+    async with rig.feed.running(rig.bus):
+        with rig.feed.joined(None, None) as slow:
+            assert slow is not None
+            for n in range(200):
+                rig.changed(str(n))
+            await asyncio.sleep(0.01)
+            assert slow.too_slow.is_set()
+            assert sum(len(one.text) for one in slow._queue) <= QUEUED_SIZE + 2 * len(long)
+        assert 0 < sum(len(one.text) for one in rig.feed._ring) == rig.feed._ring_size <= KEPT_SIZE
+        with rig.feed.joined(190, rig.feed.epoch) as again, rig.feed.joined(100, rig.feed.epoch) as late:
+            assert again is not None
+            assert late is not None
+            assert (await heard(again, 1))[0]["type"] == "resumed"
+            assert (await heard(late, 1))[0]["type"] == "snapshot"
 
 
 async def test_events_come_from_any_thread_in_order() -> None:
