@@ -46,10 +46,10 @@ class Fetching:
         return self.source.roots[self.number]
 
     async def fetch(self, scan: Scan, near: dict[bytes, Known], decision: Decision,
-                    closed: frozenset[Road] = frozenset()) -> None:  # fmt: skip
+                    first: frozenset[Road] = frozenset(Road)) -> None:  # fmt: skip
         """Until each file of the decision came or is accounted for.
 
-        `near` is what is known of these files and their companions; roads that are `closed` are not taken.
+        `near` is what is known of these files and their companions; the roads `first` are taken before others.
         """
         parts = self.parts
         must_end = {stat.path: must for stat, must in decision.fetch.items()}
@@ -67,7 +67,7 @@ class Fetching:
             stop = threading.Event()
             receiver = Receiver(parts.library, self.source.name, self.progress, stop, parts.slots.memory)
             mover = Mover(self.adapter, self.root, receiver, options.bounds, parts.slots, meter, stop)
-            rounds = Rounds(self.adapter, mover, self.account, self.root, options, meter, closed)
+            rounds = Rounds(self.adapter, mover, self.account, self.root, options, meter, first)
             with RootCommitter(parts, self.job, self.key, self.root, self.adapter, placer, self.account,
                                must_end) as committer:  # fmt: skip
                 await rounds.fetch(wanted, committer)

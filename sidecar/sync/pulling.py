@@ -50,8 +50,8 @@ class Pull:
         if decision.moved_on:
             await asyncio.to_thread(manifest.confirm, at.key, decision.moved_on, at.parts.clock_ns(), ())
         try:
-            if decision.fetch:  # nobody knows what else lies in a folder, and what reading all of it would cost
-                await at.fetch(scan, near, decision, closed=frozenset((Road.FOLDER,)))
+            if decision.fetch:  # an agent is there that waits for it; and nobody knows what else a folder would bring
+                await at.fetch(scan, near, decision, first=frozenset((Road.STREAM,)))
         finally:
             waiting = at.account.waiting
             if before or any(one.fetched for one in waiting.values()):  # one that is only too young, a pass meets anew

@@ -27,14 +27,14 @@ class Rounds:
     """The rounds of one pass over one root; remembers which roads failed a file, and why."""
 
     def __init__(self, adapter: TransportAdapter, mover: Mover, account: Account, root: bytes, options: SyncOptions,
-                 meter: Meter, closed: frozenset[Road] = frozenset()) -> None:  # fmt: skip
+                 meter: Meter, first: frozenset[Road] = frozenset(Road)) -> None:  # fmt: skip
         self._adapter = adapter
         self._mover = mover
         self._account = account
         self._root = root
         self._options = options
         self._meter = meter
-        self._closed = closed  # roads that are not taken, whatever the adapter is able to do
+        self._first = first  # roads that are taken before others, where there is one of them
         self._replans = 0
         self._tried: dict[bytes, list[Road]] = {}
         self._reasons: dict[bytes, str] = {}
@@ -78,13 +78,13 @@ class Rounds:
 
     def _plan(self, files: Sequence[FileStat]) -> list[Transfer]:
         """The next round: each file by a road that did not fail it yet, while there is one."""
-        able = self._adapter.capabilities.roads - self._closed
+        able = self._adapter.capabilities.roads
         if self._replans >= REPLANS:
             able -= {Road.FOLDER}
         alike: dict[tuple[frozenset[Road], int], list[FileStat]] = {}
         for stat in files:
             before = self._tried[stat.path]
-            again = able - {Road.FOLDER} if before else able
+            again = able - {Road.FOLDER} if before else able & self._first or able - {Road.FOLDER}
             roads = again - set(before) or again or able
             alike.setdefault((roads, before.count(Road.STREAM)), []).append(stat)
         transfers: list[Transfer] = []

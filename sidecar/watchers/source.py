@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -149,31 +149,33 @@ class SourceWatch:
     async def _pull_what_is_due(self, adapter: TransportAdapter) -> NoReturn:
         awake = False  # an agent may be running that answers questions
         while True:
-            if await self._something_is_due(IDLE if awake else None):
+            if not awake:  # it starts while the first file settles
+                await self._due_within(self._engine.settling.quiet_ns)
+                with suppress(*_BROKEN):  # the pull meets it, too
+                    await adapter.restat(self._source.roots[0], ())
+                awake = True
+            elif await self._due_within(0, IDLE):
                 async with self._around.tools.writers.writing(self._source.name):
                     await self._pull(adapter)
-                awake = True
             else:
                 await adapter.close()
                 awake = False
 
-    async def _something_is_due(self, patience: float | None) -> bool:
-        """Wait for it; False after `patience` seconds without."""
+    async def _due_within(self, ahead_ns: int, patience: float | None = None) -> bool:
+        """Wait until something is due so soon; False after `patience` seconds without."""
         until = None if patience is None else self._around.clock() + int(patience * NS)
         while True:
             self._news.clear()
             due = self._agenda.next_ns()
-            if due is not None and due <= self._now_ns():
+            if due is not None and due - ahead_ns <= self._now_ns():
                 return True
-            pauses = [due - self._now_ns()] if due is not None else []
-            pauses += [until - self._around.clock()] if until is not None else []
             if until is not None and until <= self._around.clock():
                 return False
-            try:
+            pauses = [due - ahead_ns - self._now_ns()] if due is not None else []
+            pauses += [until - self._around.clock()] if until is not None else []
+            with suppress(TimeoutError):
                 async with asyncio.timeout(max(0.0, min(pauses) / NS) if pauses else None):
                     await self._news.wait()
-            except TimeoutError:
-                continue
 
     async def _pull(self, adapter: TransportAdapter) -> None:
         bursts, now = self._around.bursts, self._now_ns()

@@ -267,6 +267,23 @@ def test_concatenated_archives() -> None:
         list(TarReader(whole(raw + b"x" * 100), concatenated=True))
 
 
+def test_nothing_is_read_behind_an_archive_whose_stream_goes_on() -> None:
+    raw, files = small()
+
+    def once(view: memoryview) -> int:
+        nonlocal raw
+        assert raw, "a read that would wait for ever"
+        count = min(len(raw), len(view))
+        view[:count], raw = raw[:count], raw[count:]
+        return count
+
+    reader = TarReader(once, open_ended=True, buffer_size=1000)
+    assert [m.name for m, _ in read_all(reader)] == [*files]
+    assert reader.complete
+    with pytest.raises(StreamBroken, match="behind the end blocks"):
+        read_all(TarReader(whole(small()[0] + bytes(512)), open_ended=True))
+
+
 def test_global_records_end_with_their_archive() -> None:
     raw = pax((b"uid", b"7"), flag=b"g") + block() + END
     assert [m.uid for m in TarReader(whole(raw + block() + END), concatenated=True)] == [7, 0]

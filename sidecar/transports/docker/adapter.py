@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, aclosing, contextmanager, nullcontext, suppress
@@ -44,6 +45,7 @@ from sidecar.transports.docker.watchwire import Sights
 
 if TYPE_CHECKING:
     from sidecar.transports.docker.reading import OnOpen
+    from sidecar.transports.docker.streams import AgentStreams
 
 HOLD = 2.0  # seconds: what `docker stop` of a running generator may have to wait for one of our reads
 _ARCHIVE_ROADS = frozenset((Road.FOLDER, Road.FILE))
@@ -70,6 +72,8 @@ class DockerAdapter:
         self._why_none = ""
         self._sessions: dict[str, AgentSession] = {}
         self._opening = asyncio.Lock()  # several roots' commits may ask at once
+        self._streams: AgentStreams | None = None
+        self._first_stream = threading.Lock()
         self._mounts = dict(zip(source.roots, source.mounts, strict=False))
         self._turns = Turns()
 
@@ -248,8 +252,7 @@ class DockerAdapter:
             if self._start is None:
                 raise AgentFailed("there is no agent to stream from", hint=self._why_none)
             paths = [f.path for f in transfer.files]
-            with reading.agent_stream(self._engine, self._id, self._start, self._user, root, paths, self._stall,
-                                      on_open) as stream:  # fmt: skip
+            with self._agent_streams().read(self._start, self._user, root, paths, on_open) as stream:
                 yield stream
             return
         path, rename = reading.archive_target(root, transfer)
@@ -296,7 +299,17 @@ class DockerAdapter:
             return self._user
         return f"{owner[0]}:{owner[1]}"
 
+    def _agent_streams(self) -> AgentStreams:
+        from sidecar.transports.docker.streams import AgentStreams
+
+        with self._first_stream:
+            if self._streams is None:
+                self._streams = AgentStreams(self._engine, self._id, self._stall)
+            return self._streams
+
     async def close(self) -> None:
+        if self._streams is not None:
+            await asyncio.to_thread(self._streams.close)
         await self._drop_sessions()
 
     async def _drop_sessions(self) -> None:

@@ -7,20 +7,17 @@ from __future__ import annotations
 
 import http.client
 import json
-import socket
 import struct
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
 
 import requests
 import urllib3
 
 from sidecar.errors import HeldTooLong, MediaSyncError, StreamBroken
 from sidecar.models import FileStat, Road, Transfer
-from sidecar.transports.docker import wire
 from sidecar.transports.docker.client import IDENTITY, Engine, archive_path, refusal
 from sidecar.transports.docker.sdk import translated
 from sidecar.transports.docker.tar import TarMember, TarReader, TarType
@@ -57,8 +54,9 @@ class TarReading:
     """
 
     def __init__(self, readinto: Callable[[memoryview], int], rename: Callable[[bytes], bytes | None], *,
-                 concatenated: bool = False, since: float | None = None) -> None:  # fmt: skip
-        self.members = TarReader(readinto, concatenated=concatenated)
+                 concatenated: bool = False, open_ended: bool = False, since: float | None = None
+                 ) -> None:  # fmt: skip
+        self.members = TarReader(readinto, concatenated=concatenated, open_ended=open_ended)
         self._rename = rename
         self._since = time.monotonic() if since is None else since
         self.problems: list[tuple[bytes, str]] = []
@@ -101,39 +99,10 @@ def archive(engine: Engine, container: str, path: bytes, stall: float, on_open: 
             if response.status_code >= 400:
                 raise _refused(container, response.status_code, response.text)
             raw = response.raw
-            cut = _Cutter(raw.shutdown, hold)
+            cut = Cutter(raw.shutdown, hold)
             on_open(cut.now)
             with cut:
-                yield _reader(raw.readinto, cut)
-
-
-@contextmanager
-def agent_stream(engine: Engine, container: str, start: wire.Start, user: str, root: bytes, paths: Sequence[bytes],
-                 stall: float, on_open: OnOpen) -> Iterator[TarReading]:  # fmt: skip
-    """The agent's tar stream of exactly these files. It takes no lock, and sees tmpfs."""
-    token = wire.new_token()
-    since = time.monotonic()
-    with translated(container):
-        made = engine.data.exec_create(container, list(start.argv), stdin=True, user=user)
-        opened: Any = engine.data.exec_start(made["Id"], socket=True)
-        link: socket.socket = getattr(opened, "_sock", opened)
-        link.settimeout(stall)
-        cut = _Cutter(lambda: link.shutdown(socket.SHUT_RDWR), None)
-        on_open(cut.now)
-        try:
-            with cut:
-                link.sendall(start.preamble + wire.tar_request(token, root, paths) + wire.quit_request())
-                frames = _Frames(link, wire.RecordParser(token))
-                reading = TarReading(_reader(frames.readinto, cut), _undotted, concatenated=True, since=since)
-                yield reading
-                frames.finish()
-                problems = wire.read_problems(frames.records)
-                reading.problems += [(p.path, p.reason) for p in problems if p.path]
-                if notes := [p.reason for p in problems if not p.path]:  # of some file, and nobody knows of which
-                    raise StreamBroken(f"the container's tar complained: {notes[0]}")
-        finally:
-            opened.close()
-            link.close()
+                yield reader(raw.readinto, cut)
 
 
 def _refused(container: str, status: int, body: str) -> MediaSyncError:
@@ -148,7 +117,7 @@ def _refused(container: str, status: int, body: str) -> MediaSyncError:
     return refusal(container, status, text)
 
 
-class _Cutter:
+class Cutter:
     """Ends a read from another thread, or after its time; remembers which."""
 
     def __init__(self, shutdown: Abort, hold: float | None) -> None:
@@ -171,7 +140,7 @@ class _Cutter:
         self._late = True
         self.now()
 
-    def __enter__(self) -> _Cutter:
+    def __enter__(self) -> Cutter:
         if self._timer is not None:
             self._timer.daemon = True
             self._timer.start()
@@ -182,7 +151,7 @@ class _Cutter:
             self._timer.cancel()
 
 
-def _reader(readinto: Callable[[memoryview], int], cut: _Cutter) -> Callable[[memoryview], int]:
+def reader(readinto: Callable[[memoryview], int], cut: Cutter) -> Callable[[memoryview], int]:
     def read(view: memoryview) -> int:
         try:
             got = readinto(view)
@@ -195,95 +164,6 @@ def _reader(readinto: Callable[[memoryview], int], cut: _Cutter) -> Callable[[me
         return got
 
     return read
-
-
-class _Frames:
-    """Takes the engine's multiplexed exec stream apart: standard output is the tar, standard error the records.
-
-    The engine sends frames of 32 KB and less; reading many at once costs a copy, and saves two system calls for each.
-    """
-
-    SIZE = 1 << 18
-
-    def __init__(self, link: socket.socket, parser: wire.RecordParser) -> None:
-        self._link = link
-        self._parser = parser
-        self._buffer = memoryview(bytearray(self.SIZE))
-        self._start = self._end = 0
-        self._left = 0  # bytes of standard output that the present frame still holds
-        self.records: list[bytes] = []
-
-    def readinto(self, view: memoryview) -> int:
-        """Fill `view` with what is there of standard output, waiting only when nothing is; 0 at the end."""
-        filled = 0
-        while filled < len(view):
-            if self._left == 0 and not self._next_frame(wait=filled == 0):
-                break
-            if self._start == self._end and (filled or not self._fill()):
-                if filled:
-                    break
-                raise StreamBroken("the agent's stream ended inside a frame")
-            count = min(self._left, self._end - self._start, len(view) - filled)
-            view[filled : filled + count] = self._buffer[self._start : self._start + count]
-            self._start += count
-            self._left -= count
-            filled += count
-        return filled
-
-    def finish(self) -> None:
-        """Read what is left of the records; raises AgentFailed when they lack their end."""
-        rest = memoryview(bytearray(1 << 16))
-        while not self._parser.finished and self.readinto(rest):
-            continue
-        self._parser.require_finished()
-
-    def _next_frame(self, *, wait: bool) -> bool:
-        """Go to the next frame of standard output; False at the end, or when it is not here yet and `wait` is off."""
-        while self._left == 0:
-            if self._end - self._start < _FRAME.size:
-                if not wait:
-                    return False
-                if not self._fill():
-                    if self._start != self._end:
-                        raise StreamBroken("the agent's stream ended inside a frame")
-                    return False
-                continue
-            stream, size = _FRAME.unpack_from(self._buffer, self._start)
-            self._start += _FRAME.size
-            if stream == _STDERR:
-                self._take(self._exactly(size))
-            else:
-                self._left = size
-        return True
-
-    def _fill(self) -> bool:
-        """Read more from the wire; False at its end."""
-        rest = self._end - self._start
-        if self._start:
-            self._buffer[:rest] = bytes(self._buffer[self._start : self._end])
-            self._start, self._end = 0, rest
-        got = self._link.recv_into(self._buffer[self._end :])
-        self._end += got
-        return got > 0
-
-    def _exactly(self, size: int) -> bytes:
-        parts: list[bytes] = []
-        while size:
-            if self._start == self._end and not self._fill():
-                raise StreamBroken("the agent's stream ended inside a frame")
-            count = min(size, self._end - self._start)
-            parts.append(bytes(self._buffer[self._start : self._start + count]))
-            self._start += count
-            size -= count
-        return b"".join(parts)
-
-    def _take(self, data: bytes) -> None:
-        if not self._parser.finished:
-            self.records += self._parser.feed(data)
-
-
-def _undotted(name: bytes) -> bytes | None:
-    return name.removeprefix(b"./")
 
 
 def below(folder: bytes) -> Callable[[bytes], bytes | None]:

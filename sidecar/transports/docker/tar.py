@@ -96,7 +96,8 @@ class TarReader:
 
     `readinto` fills the memoryview it is given from the start and answers the count, 0 at the end of the stream; it
     may block, and what it raises passes through. After any error the reader stays broken. With `concatenated`, more
-    archives may follow the first until the stream ends. Memory is `buffer_size` plus `limits.meta`, in bytes.
+    archives may follow the first until the stream ends; with `open_ended` nothing follows, and the stream does not end:
+    nothing is read behind the end blocks. Memory is `buffer_size` plus `limits.meta`, in bytes.
     """
 
     def __init__(
@@ -105,6 +106,7 @@ class TarReader:
         *,
         limits: TarLimits = DEFAULT_LIMITS,
         concatenated: bool = False,
+        open_ended: bool = False,
         buffer_size: int = 1 << 18,
     ) -> None:
         if buffer_size < BLOCK:
@@ -112,6 +114,7 @@ class TarReader:
         self._readinto = readinto
         self._limits = limits
         self._concatenated = concatenated
+        self._open_ended = open_ended
         self._view = memoryview(bytearray(buffer_size))
         self._shared = self._view.toreadonly()
         self._start = self._end = 0  # what is buffered and not used yet
@@ -354,8 +357,10 @@ class TarReader:
                 if len(more) < BLOCK:
                     self._break("the stream ends inside a header")
                 return more
-        else:
+        elif not self._open_ended:
             self._drain()
+        elif self._start != self._end:
+            self._break("bytes behind the end blocks")
         self._complete = True
         return b""
 
