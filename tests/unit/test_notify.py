@@ -217,6 +217,19 @@ async def test_which_events_are_posted_by_default(receiver: Receiver, event: Eve
     assert [told["type"] for told in receiver.told()] == types
 
 
+async def test_posts_tell_no_secrets(receiver: Receiver) -> None:
+    said = "refused by tcp://me:hunter22@engine:2376"
+    async with telling(webhook_url=receiver.url) as bus:
+        bus.emit(job(JobState.FAILED, problem=said))
+        bus.emit(FileFailed("j1", "comfy", b"b.png", said))
+        bus.emit(SourceSlowed("j1", "forge", 3, 99 * NS, said))
+        await receiver.until(3)
+    assert not [body for _, body, _ in receiver.got if b"hunter22" in body]
+    assert [told["data"].get("problem") or told["data"].get("reason") for told in receiver.told()] == [
+        "refused by tcp://me:***@engine:2376"
+    ] * 3
+
+
 async def test_what_a_job_came_to(receiver: Receiver) -> None:
     async with telling(webhook_url=receiver.url) as bus:
         bus.emit(job(JobState.DONE, report=good()))
