@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from sidecar.manifest import CostRow, Manifest
 from sidecar.models import NS, Capabilities, Road
 
-HALF_LIFE = 7 * 24 * 3600 * NS  # after which half of what was learned of a road is forgotten, if it was not taken
+HALF_LIFE = 24 * 3600 * NS  # after which half of what was learned of a road is forgotten, if it was not taken
 FIRST, LEAST = 0.5, 0.1  # how much of its error the first read corrects, and every late one
 SURPRISE = 8.0  # what took longer or shorter than this times the expectation counts as this
 STANDSTILL = (30.0, 50.0)  # longer than so many seconds, and so many times the expectation: a laptop was suspended
