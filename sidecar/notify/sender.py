@@ -19,7 +19,7 @@ from sidecar.retrying import tried
 
 WAITING = 1000  # requests that may wait; the oldest make way
 ATTEMPTS = 5
-LAST_WORDS = 0.25  # seconds that what still waits gets at the end
+LAST_WORDS = 0.15  # seconds that what still waits gets at the end
 _LATER = frozenset({408, 425, 429})  # besides 5xx, answers that mean: try again
 
 
