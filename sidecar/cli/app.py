@@ -15,7 +15,7 @@ from loguru import logger
 from sidecar import __version__, logs
 from sidecar.cli import tables
 from sidecar.cli.bars import view
-from sidecar.cli.context import Context, command, run_async, serving
+from sidecar.cli.context import Context, command, leave, run_async, serving
 from sidecar.cli.exits import Exit, code_of_job, usage_line
 from sidecar.config import Wrong, near, quoted, shown_values, whole
 from sidecar.errors import ConfigError, UnknownSource
@@ -67,7 +67,7 @@ def main() -> None:
             raise
         logger.error("{}", said)
         code = Exit.USAGE
-    sys.exit(int(code or 0))
+    leave(int(code or 0))
 
 
 def _version(wanted: bool) -> None:
