@@ -28,7 +28,7 @@ from sidecar.transports.base import SourceProvider
 from sidecar.writers import Writers
 
 FILES_OPEN = 8192
-NOT_STAGED = 200  # of them: connections, folders, the manifest
+NOT_STAGED = 600  # of them: connections, also of clients, and what those are sent; folders, the manifest
 INTERRUPTED = "interrupted"
 
 
@@ -70,7 +70,7 @@ async def open_workspace(loaded: Loaded, env: Mapping[str, str], *, looking: boo
             stack.push_async_callback(provider.close)
         library, manifest = _look(settings, stack) if looking else _open(settings, stack)
         bus = Bus()
-        slots = Slots(settings.sync.parallel, max(16, _allow_open_files() - NOT_STAGED))
+        slots = Slots(settings.sync.parallel, _for_staging(_allow_open_files()))
         tools = Tools(settings, Catalog(providers, bus), library, manifest, bus, Writers(), Patience(), slots)
         if not looking:
             note = json.dumps({"problem": INTERRUPTED})
@@ -100,6 +100,11 @@ def _open(settings: Settings, stack: AsyncExitStack) -> tuple[Library, Manifest]
     if swept := library.sweep():
         logger.info("removed {} unfinished files of an interrupted run", swept)
     return library, manifest
+
+
+def _for_staging(allowed: int) -> int:
+    """How many of the files that this process may have open may be staged ones."""
+    return max(16, allowed - min(NOT_STAGED, allowed // 3))
 
 
 def _allow_open_files() -> int:

@@ -24,6 +24,7 @@ LINGER = 2.0  # seconds for the last word to a WebSocket
 PING = 20.0  # seconds between signs of life of a WebSocket, and until its answer
 MESSAGE_MOST = 4096  # bytes; clients of the feed have nothing to say
 CONNECTIONS = 256  # at once: descriptors are for the work, too
+CONNECTIONS = 256  # at once: each is an open file, and the work needs those
 WAITING = 64  # connections that the kernel keeps for us
 
 
@@ -123,6 +124,9 @@ class _Protocol(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        if len(self.connections) > CONNECTIONS:
+            transport.abort()
+            return
         self._expect()
         if len(self.connections) > CONNECTIONS:
             transport.abort()

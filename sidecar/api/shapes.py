@@ -174,7 +174,10 @@ class JobPage(Shape):
 
 
 class JobAsked(Asked):
-    """What is to be done. A purge that is no dry run is confirmed by the `id` of its preview, and by nothing else."""
+    """What is to be done. A purge that is no dry run is confirmed by the `id` of its preview, and by nothing else.
+
+    A `run` is what a pass is: it also purges what is proven and old, where `purge.enabled` says so, without a preview.
+    """
 
     model_config = ConfigDict(
         extra="forbid", json_schema_extra={"examples": [{"action": "sync", "sources": ["comfyui"]}]}
