@@ -23,6 +23,8 @@ from tests.rig.generator import Generator, Spec
 from tests.rig.program import Program
 from tests.rig.proxy import EngineProxy
 
+pytestmark = pytest.mark.alone
+
 DAY = 86400
 END = {"done", "partly", "failed", "cancelled"}
 

@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pytest
+
 from sidecar.desk import JobDesk
 from sidecar.jobs import Action, Cause, JobState, JobView, Request
 from sidecar.patience import TOLERATED
@@ -17,6 +19,8 @@ from tests.engine.commands import heavy_png, leftovers
 from tests.engine.inprocess import settings
 from tests.rig.generator import Generator
 from tests.rig.proxy import EngineProxy
+
+pytestmark = pytest.mark.alone
 
 TWO_SECONDS = 2.0  # promised from a cancel to its end
 

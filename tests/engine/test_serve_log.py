@@ -7,11 +7,14 @@ import socket
 import time
 import urllib.request
 
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.conftest import MakeGenerator
 from tests.engine.commands import eventually, heavy_png, log_lines, serving
 from tests.rig.program import Program
+
+pytestmark = pytest.mark.alone
 
 
 def test_a_day_in_a_few_seconds(cli: Program, generator: MakeGenerator) -> None:

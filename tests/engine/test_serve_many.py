@@ -22,6 +22,8 @@ from tests.engine.commands import eventually, log_lines, serving
 from tests.rig.generator import Generator
 from tests.rig.program import Program
 
+pytestmark = pytest.mark.alone
+
 MINUTES = float(os.environ.get("MEDIA_SYNC_TEST_MINUTES", "0"))
 SECONDS = MINUTES * 60 or 6.0
 GENERATORS, IDLE_TOO = 12, 8

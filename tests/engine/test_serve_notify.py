@@ -8,10 +8,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import pytest
+
 from sidecar.notify.webhook import signature
 from tests.conftest import MakeGenerator
 from tests.engine.commands import eventually, heavy_png, log_lines, serving
 from tests.rig.program import Program
+
+pytestmark = pytest.mark.alone
 
 SECRET = "a-secret-of-some-length"
 Got = list[tuple[str, bytes, dict[str, str]]]

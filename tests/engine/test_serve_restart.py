@@ -14,6 +14,8 @@ from tests.engine.commands import eventually, heavy_png, log_lines, serving, sto
 from tests.rig.engine import OwnEngine, why_not
 from tests.rig.program import Program
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.fixture
 def own() -> Iterator[OwnEngine]:
