@@ -19,6 +19,7 @@ from sidecar.library import Library
 from sidecar.manifest import Manifest, Recorded
 from sidecar.models import shown
 from sidecar.progress import FileCount, ProgressManager, by_folder
+from sidecar.waiting import finished
 
 READERS = 2  # copies that are read at the same time: a disk has other things to do
 PAGE = 200  # copies that are asked of the manifest at once
@@ -101,21 +102,22 @@ class VerifyEngine:
         stop, seen = threading.Event(), set[int]()
         before: int | None = None
         loop = asyncio.get_running_loop()
-        with ThreadPoolExecutor(READERS, "verify") as readers:
-            try:
-                while page := await asyncio.to_thread(self._manifest.recorded, name, before, PAGE):
-                    before = page[-1].file_id
-                    copies = _new_places(page, seen)
-                    await asyncio.to_thread(self._library.check_marker)
-                    spared = sum(copy.size for copy in copies) - sum(copy.size for copy in page)
-                    folders = by_folder((copy.library_path, copy.size) for copy in copies)
-                    progress.expect(len(copies) - len(page), spared, name, folders, kind="verify")
-                    reasons = await asyncio.gather(
-                        *(loop.run_in_executor(readers, self._wrong, copy, name, progress, stop) for copy in copies)
-                    )
-                    await self._account(report, copies, reasons, dry_run=dry_run)
-            finally:
-                stop.set()
+        readers = ThreadPoolExecutor(READERS, "verify")
+        try:
+            while page := await asyncio.to_thread(self._manifest.recorded, name, before, PAGE):
+                before = page[-1].file_id
+                copies = _new_places(page, seen)
+                await asyncio.to_thread(self._library.check_marker)
+                spared = sum(copy.size for copy in copies) - sum(copy.size for copy in page)
+                folders = by_folder((copy.library_path, copy.size) for copy in copies)
+                progress.expect(len(copies) - len(page), spared, name, folders, kind="verify")
+                reasons = await asyncio.gather(
+                    *(loop.run_in_executor(readers, self._wrong, copy, name, progress, stop) for copy in copies)
+                )
+                await self._account(report, copies, reasons, dry_run=dry_run)
+        finally:
+            stop.set()
+            await finished(asyncio.to_thread(readers.shutdown))
         report.seconds = time.monotonic() - started
         return report
 

@@ -107,8 +107,8 @@ class Watchers:
         wanted = {source.name: source for source in found.sources if source.state == "running"}
         old = {name: kept for name, kept in self._kept.items() if kept.task.done() or kept.source != wanted.get(name)}
         for name, kept in old.items():
-            del self._kept[name]
             await _stopped([kept.task])
+            del self._kept[name]
             self._tell_of(kept)
         for name, source in wanted.items():
             if name not in self._kept:

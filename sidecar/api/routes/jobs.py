@@ -53,9 +53,11 @@ async def start(board: TheBoard, response: Response, asked: JobAsked) -> Any:
                openapi_extra={"x-problems": [409]})  # fmt: skip
 async def cancel(board: TheBoard, id: JobId) -> Any:  # noqa: A002
     """Stop it and answer when it has stopped; what it finished is kept, and nothing partial is left."""
-    await _known(board, id)
+    view = await _known(board, id)
     if not await board.desk.cancel(id):
-        raise Problem(409, "this job has ended already")
+        if view.state.ended:
+            raise Problem(409, "this job has ended already")
+        raise Problem(409, "what a watch stores cannot be called off", hint="it ends by itself when nothing new comes")
     return _shape(board, await _known(board, id))
 
 
