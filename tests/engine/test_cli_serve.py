@@ -44,7 +44,8 @@ def test_new_files_health_and_a_clean_end(cli: Program, generator: MakeGenerator
     said = [line["message"] for line in log_lines(err)]
     assert said[0].startswith("serving: a pass every 1s, not purging")
     assert said[-1] == "stopped"
-    assert [line[:16] for line in said[1:-1]] == ["synced: 1 stored"] * 2, "a pass that did nothing says nothing"
+    told = [line[:16] for line in said[1:-1] if " % of " not in line]  # progress, where the machine is that slow
+    assert told == ["synced: 1 stored"] * 2, "a pass that did nothing says nothing"
     assert made.files() == {b"a.png", b"b.png"}, "purge.enabled is off"
     after = cli("healthcheck", "--json")
     assert (after.code, after.json["ok"]) == (1, False)
