@@ -23,7 +23,6 @@ GRACE = 0.7  # seconds for answers under way when the service ends
 LINGER = 2.0  # seconds for the last word to a WebSocket
 PING = 20.0  # seconds between signs of life of a WebSocket, and until its answer
 MESSAGE_MOST = 4096  # bytes; clients of the feed have nothing to say
-CONNECTIONS = 256  # at once: descriptors are for the work, too
 CONNECTIONS = 256  # at once: each is an open file, and the work needs those
 WAITING = 64  # connections that the kernel keeps for us
 
@@ -128,8 +127,6 @@ class _Protocol(H11Protocol):
             transport.abort()
             return
         self._expect()
-        if len(self.connections) > CONNECTIONS:
-            transport.abort()
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)

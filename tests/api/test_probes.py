@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 
 import pytest
 
-from sidecar.api import server
 from tests.api.running import Api, Reply, as_control, problem
 from tests.engine.commands import eventually
 
@@ -80,20 +77,3 @@ def test_metrics_may_be_open(tmp_path_factory: pytest.TempPathFactory) -> None:
     with Api(tmp_path_factory.mktemp("open"), metrics_open=True) as api:
         problem(api.ask("/metrics"), 404)
         problem(api.ask("/api/v1/status"), 401)
-
-
-def test_so_many_connections_and_no_more(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "CONNECTIONS", 4)
-    with ExitStack() as idle:
-        for _ in range(4):
-            idle.enter_context(socket.create_connection(("127.0.0.1", api.port)))
-        with pytest.raises((ConnectionError, http.client.RemoteDisconnected)):
-            eventually(lambda: ready(api) is None, "one too many to be turned away")
-    eventually(lambda: answers(api), "room for others")
-
-
-def answers(api: Api) -> bool:
-    try:
-        return ready(api).status == 200
-    except ConnectionError:
-        return False
