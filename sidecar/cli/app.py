@@ -176,7 +176,10 @@ def run(
 
 @command(app, "verify")
 def verify(context: Context, names: Names = None, dry_run: DryRun = False) -> Exit:
-    """Re-read the copies in the library; what is damaged is pulled again if its original is there."""
+    """Re-read all copies and compare them with the record.
+
+    A damaged or missing copy is pulled again by the next sync if its original is still there.
+    """
     return _job(
         context, "verify", tables.verify_text, lambda o, p: o.verify(names or [], p, dry_run=dry_run), looking=dry_run
     )

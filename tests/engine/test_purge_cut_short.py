@@ -62,7 +62,8 @@ def test_the_command_tells_what_was_done(generator: MakeGenerator, cli: Program)
     first.put(many, age=OLD)
     second.put(pictures(["a.png"]), age=OLD)
     cli("sync", *both).ok()
-    process = cli.start("purge", *both, "--keep-newest", "0", "--allow-empty", "--json")
+    # with a limit on the whole run, sources are purged one after another
+    process = cli.start("purge", *both, "--keep-newest", "0", "--allow-empty", "--max-delete", "100%", "--json")
     count = ("sh", "-c", 'ls -A "$1" | wc -l', "-", first.root)
     while int(first.exec(*count).out) == len(many) and process.poll() is None:
         time.sleep(0.01)

@@ -55,7 +55,8 @@ def test_what_happened_is_found_and_the_rest_is_not_listed(
     made.put({"new/ComfyUI_90000_.png": png(9000)}, age=60)
     made.write("rewritten/ComfyUI_00000_.png", one, age=60)  # in place, of the same size
     before = made.stats()[b"restored"]
-    made.put({"restored/ComfyUI_00000_.png": two}, mtime_ns=STAMP)  # another file of the same size and mtime
+    made.put({"restored/x.png": two}, mtime_ns=STAMP)  # another file of the same size and mtime, not of the same inode
+    made.exec("mv", made.path("restored/x.png"), made.path("restored/ComfyUI_00000_.png"))
     made.exec("touch", "-d", f"@{before.mtime_ns // NS}.{before.mtime_ns % NS:09d}", made.path("restored"))
     made.remove("deleted/ComfyUI_00000_.png")
     made.exec("mv", made.path("renamed"), made.path("found"))

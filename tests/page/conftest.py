@@ -17,9 +17,9 @@ PHONE = {"width": 390, "height": 844}
 PATIENCE = 60_000  # ms; other things run beside
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """None is an error: tests/run.sh installs one."""
+    """None is an error: tests/run.sh installs one. No longer than a module, for Playwright's loop runs as long."""
     program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     assert program, "no Chromium here: run tests/run.sh, which installs one"
     with sync_playwright() as playwright:
