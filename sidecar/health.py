@@ -22,6 +22,7 @@ from sidecar.jobs import PASSING, JobState
 from sidecar.locks import LOCK, is_locked
 from sidecar.manifest import JobRow, Manifest
 from sidecar.models import NS
+from sidecar.outcomes import left_to_others
 
 BEAT = 15.0  # seconds between signs of life
 SILENT_NS = 2 * 60 * NS  # several beats: a busy disk may hold one up
@@ -139,7 +140,7 @@ def judged(sign: Sign, passes: Sequence[JobRow], now_ns: int) -> tuple[bool, str
         return True, "serve is at its first pass"
     last: dict[tuple[str, tuple[str, ...]], JobRow] = {}
     for job in ended:
-        if job.state != JobState.CANCELLED:  # being told to stop is no failure, and no success
+        if job.state != JobState.CANCELLED and not _open(job):  # being told to stop is no failure, and no success
             last.setdefault((job.action, job.sources), job)
     failed = next((job for job in last.values() if not job.ok), None)
     if failed is not None:
@@ -148,6 +149,11 @@ def judged(sign: Sign, passes: Sequence[JobRow], now_ns: int) -> tuple[bool, str
         what = "pass" if failed.action in ("run", "sync") else failed.action
         return False, f"the last {what} failed: {why}"
     return True, f"the last pass ended well {(now_ns - (ended[0].ended_ns or 0)) // NS} s ago"
+
+
+def _open(job: JobRow) -> bool:
+    """Whether a pass that ended well shows nothing: other jobs had its sources, and may yet fail."""
+    return bool(job.ok) and left_to_others(json.loads(job.report or "{}").get("result"))
 
 
 def usual_ns(ended: Sequence[JobRow]) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from sidecar.jobs import Action, JobView
@@ -45,3 +45,8 @@ def why_not(view: JobView) -> str:
     if failed > len(reasons):
         reasons.append(f"{failed - len(reasons)} files failed")
     return "; ".join(reasons[:10])
+
+
+def left_to_others(result: Mapping[str, Any] | None) -> bool:
+    """Whether a pass left sources to jobs that were at them: its own good end then says nothing of these sources."""
+    return bool(result and result.get("busy"))

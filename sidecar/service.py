@@ -18,6 +18,7 @@ from sidecar.health import Heart, own_health
 from sidecar.jobs import PASSING, Action, Cause, JobState, Request
 from sidecar.metrics import Metrics
 from sidecar.orchestrator import first_of
+from sidecar.outcomes import left_to_others
 from sidecar.progress import View
 from sidecar.schedule import Timed, Timetable, timed_jobs, zone_of
 from sidecar.telling import telling
@@ -142,7 +143,7 @@ class Passes:
             return
         if event.view.state is JobState.RUNNING:
             self._begins()
-        elif event.view.state.ended:
+        elif event.view.state.ended and not left_to_others(event.view.result):
             well = event.view.state is JobState.DONE
             if well and not self._well:
                 logger.info("all is well again")

@@ -8,7 +8,7 @@ from sidecar.events import Event, JobChanged
 from sidecar.jobs import PASSING, JobState, JobView
 from sidecar.logs import SECRETS
 from sidecar.notify.sender import Message, Sender
-from sidecar.outcomes import why_not
+from sidecar.outcomes import left_to_others, why_not
 
 START, FAIL = "/start", "/fail"
 
@@ -34,7 +34,8 @@ class Heartbeat:
         elif view.state.ended:
             self._begun.discard(view.id)
             if view.state is JobState.DONE:
-                self._sender.put(Message(self._url, b""))
+                if not left_to_others(view.result):
+                    self._sender.put(Message(self._url, b""))
             elif view.state is not JobState.CANCELLED:  # being told to stop is no failure
                 self._sender.put(Message(below(self._url, FAIL), SECRETS.hide(why_not(view)).encode()[:2000]))
 

@@ -48,6 +48,13 @@ def test_the_last_pass_of_each_kind_counts() -> None:
         False, "the last purge failed: library moved")  # fmt: skip
 
 
+def test_a_pass_that_left_its_sources_to_other_jobs_shows_nothing() -> None:
+    left = replace(row(12), report=json.dumps({"result": {"busy": ["gen"]}}))
+    assert not judged(SIGN, [left, row(11, ok=False)], NOW)[0]
+    assert judged(SIGN, [left, row(11)], NOW)[0]
+    assert not judged(SIGN, [replace(left, ok=False), row(11)], NOW)[0]
+
+
 def test_a_serve_that_hangs_is_noticed_whatever_the_clock_does() -> None:
     for later in (NOW + SILENT_NS, NOW - SILENT_NS - 2 * NS):
         ok, why = judged(SIGN, [row(11)], later)
