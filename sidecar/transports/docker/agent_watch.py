@@ -32,7 +32,7 @@ class Host:
                 return False
             said += more
         except BlockingIOError:
-            pass
+            pass  # the host has said nothing since
         if said:
             self.heard = time.monotonic()
         return b"quit" not in said and time.monotonic() - self.heard < LEASE
