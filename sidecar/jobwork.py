@@ -54,9 +54,14 @@ class Job:
         return self.request.cause in PASSING
 
     @property
+    def pressing(self) -> bool:
+        """Whether it cannot wait for passes: a container has just started, or stopped and may be removed at once."""
+        return self.request.cause is Cause.EVENT and bool(self.named)
+
+    @property
     def sparing(self) -> bool:
         """Whether it leaves sources alone that keep failing: nobody asked, and none of their containers changed."""
-        return self.request.cause not in ASKED and not (self.request.cause is Cause.EVENT and self.named)
+        return self.request.cause not in ASKED and not self.pressing
 
 
 def concerns_all(error: MediaSyncError) -> bool:

@@ -20,6 +20,7 @@ from sidecar.jobreport import JobReport, log_left_out, log_verify, not_pulled, n
 from sidecar.jobs import ASKED, Action, Cause, JobState, Request
 from sidecar.jobwork import Job, Tools
 from sidecar.models import LeftOut, Source
+from sidecar.places import Places
 from sidecar.progress import ProgressManager
 from sidecar.retrying import attempts
 from sidecar.source_purge import SourcePurge, purge_rules
@@ -27,14 +28,13 @@ from sidecar.source_sync import SourceSync
 from sidecar.verify import VerifyEngine
 from sidecar.waiting import finished
 
-AT_ONCE = 8  # sources of one job that are worked on at the same time; reads are bounded for the whole process
-
 
 class SyncOrchestrator:
     """Runs jobs over the sources of all providers. Owns none of what it is given."""
 
     def __init__(self, tools: Tools) -> None:
         self._tools = tools
+        self._places = Places()
         self._bare = False  # there was no source at all
 
     async def sync(self, names: Sequence[str], progress: ProgressManager, *, dry_run: bool = False,
@@ -180,15 +180,14 @@ class SyncOrchestrator:
 
     async def _side_by_side(self, job: Job, sources: Sequence[Source], work: Callable[[Source], Awaitable[None]],
                             action: Action) -> None:  # fmt: skip
-        """A few sources at a time, each when it is its turn. What concerns all ends the others, too, and is raised."""
-        room = asyncio.Semaphore(AT_ONCE)
+        """Each source when it has a place and its turn. What concerns all ends the others, too, and is raised."""
 
         async def one(source: Source) -> None:
             with logger.contextualize(source=source.name):
                 if job.passing and self._tools.writers.covered(source.name, action):
                     job.report.busy.append(source.name)
                     return
-                async with room, self._turn(job, source, action):
+                async with self._places.taken(pressing=job.pressing), self._turn(job, source, action):
                     await work(source)
 
         try:
@@ -262,4 +261,4 @@ def _hint_for(name: str, found: Found, known: set[str]) -> str:
     return f"there are {', '.join(sorted(known))}" if known else "`media-sync sources` shows what was looked at"
 
 
-__all__ = ["AT_ONCE", "JobReport", "SyncOrchestrator", "first_of", "new_id"]
+__all__ = ["JobReport", "SyncOrchestrator", "first_of", "new_id"]
