@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections import Counter, OrderedDict
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
 from sidecar.api.problems import Problem
@@ -114,13 +114,18 @@ class Previews:
                           hint="look again what would be purged")  # fmt: skip
         return found
 
-    def take(self, preview: str) -> Preview:
-        """The same, for the one time that it is confirmed. Raises Problem 404, 409 where nothing would go."""
-        found = self.get(preview)
-        del self._kept[preview]
-        if not found.request().files:
+    @contextmanager
+    def confirmed(self, preview: str) -> Iterator[Request]:
+        """The job of a preview, which the body hands on: then the preview is used up, and if the body raises it is not.
+
+        Nothing may be awaited in the body, or two could confirm one preview. Raises Problem 404, 409 where nothing
+        would go.
+        """
+        request = self.get(preview).request()
+        if not request.files:
             raise Problem(409, "this preview lists nothing that would go")
-        return found
+        yield request
+        del self._kept[preview]
 
 
 def _looked(plan: PurgePlan) -> Looked:

@@ -183,7 +183,10 @@ class JobAsked(Asked):
         extra="forbid", json_schema_extra={"examples": [{"action": "sync", "sources": ["comfyui"]}]}
     )
 
-    action: Literal["sync", "purge", "run", "verify"]
+    action: Literal["sync", "purge", "run", "verify"] = Field(
+        description="`run` is a sync and then, where `purge.enabled` is set, the purge that each pass makes: without a "
+        "preview. To store and delete nothing whatever the settings say, ask for a `sync`."
+    )
     sources: list[Name] = Field(default_factory=list, max_length=100, description="Only these; empty for all.")
     dry_run: bool = Field(False, description="Say what would be done, and change nothing.")
     preview: str | None = Field(None, max_length=64, description="The preview whose files are to be purged.")

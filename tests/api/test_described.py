@@ -73,3 +73,11 @@ def test_every_operation_is_described_in_full(api: Api) -> None:
             assert ("security" in operation) != free, where
             if not free:
                 assert {"401", "403", "429"} <= set(operation["responses"]), where
+
+
+def test_what_deletes_without_a_preview_is_said(api: Api) -> None:
+    found = api.ask("/openapi.json").json
+    told = found["components"]["schemas"]["JobAsked"]["properties"]["action"]["description"]
+    for said in (told, found["paths"]["/api/v1/jobs"]["post"]["description"]):
+        assert "purge.enabled" in said
+        assert "without a preview" in said.replace("\n", " ")

@@ -279,6 +279,9 @@ def test_a_confirmed_purge_deletes_what_was_listed_and_nothing_else(service: Ser
     assert {b"q_00000_.png", b"q_00003_.png", b"p_00003_.png", b"keep_00000_.png"} <= left, "not listed, not deleted"
     assert before - left <= {b"x_0000%d_.png" % n for n in range(5)}, "what the pass at the start purged"
     problem(service.send("/api/v1/jobs", {"action": "purge", "preview": looked["id"]}), 404, "once")
+    run = service.job(service.send("/api/v1/jobs", {"action": "run", "sources": ["a"]}).json["id"])
+    assert run["result"]["purge"][0]["purged"] == 3, "a run is what a pass is, and needs no preview"
+    assert {name for name in made.files() if name.startswith(b"q")} == {b"q_00003_.png"}, "its newest stays"
 
 
 def test_two_services_cannot_have_one_port(service: Service, engine_host: str, tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ async def test_who_waits_too_long_for_the_look_of_another_is_told(monkeypatch: p
     made = Previews(cast(Tools, None))
     async with made._alone():
         with pytest.raises(Problem, match="somebody else is looking") as refused:
-            async with made._alone():
+            async with asyncio.timeout(30), made._alone():
                 pass
         assert refused.value.status == 503
     async with made._alone():

@@ -42,9 +42,10 @@ async def one_job(board: TheBoard, id: JobId) -> Any:  # noqa: A002 (the name in
 async def start(board: TheBoard, response: Response, asked: JobAsked) -> Any:
     """Queue a job; an equal one that waits is joined.
 
-    A purge is started by the `id` of its preview and deletes what that listed, as far as it still proves itself.
+    A purge is started by the `id` of its preview and deletes what that listed, as far as it still proves itself. A run
+    does what the schedule's passes do: where `purge.enabled` is set, it purges what is proven and old, without a preview.
     """
-    view = board.desk.submit(_request(board, asked))
+    view = _submit(board, asked)
     response.headers["Location"] = f"{API}/jobs/{view.id}"
     return _shape(board, view)
 
@@ -61,20 +62,26 @@ async def cancel(board: TheBoard, id: JobId) -> Any:  # noqa: A002
     return _shape(board, await _known(board, id))
 
 
-def _request(board: Board, asked: JobAsked) -> Request:
+def _submit(board: Board, asked: JobAsked) -> JobView:
     action = Action(asked.action)
     if asked.preview is not None:
-        if action is not Action.PURGE or asked.sources or asked.dry_run:
-            raise Problem(409, "a preview goes with a purge, and says itself which sources are meant",
-                          hint='send {"action": "purge", "preview": id}')  # fmt: skip
-        if not board.settings.purge.enabled:
-            raise Problem(409, "purging is switched off", hint="set purge.enabled: true and start the service again")
-        return board.previews.take(asked.preview).request()
+        return _confirm(board, asked, asked.preview)
     if action is Action.PURGE and not asked.dry_run:
         raise Problem(409, "a purge has to be looked at before it is confirmed",
                       hint=f"POST {API}/purge/preview, then send its id as `preview`")  # fmt: skip
     require_known(board, asked.sources)
-    return Request(action, Cause.API, tuple(name.lower() for name in asked.sources), dry_run=asked.dry_run)
+    names = tuple(name.lower() for name in asked.sources)
+    return board.desk.submit(Request(action, Cause.API, names, dry_run=asked.dry_run))
+
+
+def _confirm(board: Board, asked: JobAsked, preview: str) -> JobView:
+    if asked.action != Action.PURGE or asked.sources or asked.dry_run:
+        raise Problem(409, "a preview goes with a purge, and says itself which sources are meant",
+                      hint='send {"action": "purge", "preview": id}')  # fmt: skip
+    if not board.settings.purge.enabled:
+        raise Problem(409, "purging is switched off", hint="set purge.enabled: true and start the service again")
+    with board.previews.confirmed(preview) as request:
+        return board.desk.submit(request)
 
 
 async def _known(board: Board, job: str) -> JobView:
