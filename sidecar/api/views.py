@@ -20,12 +20,14 @@ from sidecar.events import (
     SourceSlowed,
 )
 from sidecar.jobs import Action, JobState, JobView
+from sidecar.logs import SECRETS
 from sidecar.manifest import SourceTotals
 from sidecar.models import LeftOut, Source, shown
 from sidecar.patience import Slowed
 from sidecar.progress import Snapshot
 
 Json = dict[str, Any]
+_REASONS = frozenset({"reason", "error", "refused"})  # keys under which a report says why
 
 
 def progress(now: Snapshot) -> Json:
@@ -46,8 +48,8 @@ def job(view: JobView, now: Snapshot | None) -> Json:
         queued_at=moment(view.queued_ns),
         started_at=maybe_moment(view.started_ns),
         ended_at=maybe_moment(view.ended_ns),
-        result=view.result,
-        problem=view.problem,
+        result=_hidden(view.result),
+        problem=SECRETS.hide(view.problem),
     ).model_dump()
 
 
@@ -65,18 +67,30 @@ def _path(happened: Any) -> Json:
     return {"path": shown(happened.path)}
 
 
+def _why(happened: Any) -> Json:
+    return {"reason": SECRETS.hide(happened.reason)}
+
+
+def _hidden(told: Any) -> Any:
+    """A report without secrets. Names of files are what they are."""
+    if isinstance(told, dict):
+        return {key: SECRETS.hide(value) if key in _REASONS and isinstance(value, str) else _hidden(value)
+                for key, value in told.items()}  # fmt: skip
+    return [_hidden(one) for one in told] if isinstance(told, list) else told
+
+
 _KINDS: Mapping[type[Event], tuple[str, Callable[[Any], Json]]] = {
     FileStored: ("file.stored", lambda e: _path(e) | {
         "library_path": shown(e.library_path), "hash": e.sha256.hex(), "size": e.size, "duplicate": e.duplicate,
         "incomplete": e.incomplete}),
-    FileFailed: ("file.failed", lambda e: _path(e) | {"reason": e.reason}),
+    FileFailed: ("file.failed", lambda e: _path(e) | _why(e)),
     FilePurged: ("file.purged", lambda e: _path(e) | {"size": e.size}),
-    FileKept: ("file.kept", lambda e: _path(e) | {"reason": e.reason}),
+    FileKept: ("file.kept", lambda e: _path(e) | _why(e)),
     FileRestored: ("file.restored", _path),
     JobChanged: ("job.changed", lambda e: {"job": job(e.view, None)}),
     SourceChanged: ("source.changed", lambda e: {"change": e.change, "state": e.state}),
     SourceSlowed: ("source.slowed", lambda e: {
-        "failures": e.failures, "until": moment(e.until_ns) if e.until_ns else None, "reason": e.reason}),
+        "failures": e.failures, "until": moment(e.until_ns) if e.until_ns else None} | _why(e)),
 }  # fmt: skip
 
 
@@ -116,7 +130,7 @@ def _source(
 
 
 def _slowed(one: Slowed | None) -> Json | None:
-    return None if one is None else {"failures": one.failures, "until": moment(one.until_ns), "reason": one.reason}
+    return None if one is None else {"failures": one.failures, "until": moment(one.until_ns)} | _why(one)
 
 
 def left_out(found: Found | None) -> list[Json]:

@@ -1,0 +1,43 @@
+"""What the API and the feed say of jobs and events: no secret that a reason quotes."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from sidecar.api import views
+from sidecar.events import Event, FileFailed, FileKept, JobChanged, SourceSlowed
+from sidecar.jobs import Action, Cause, JobState, JobView, Request
+from sidecar.patience import Slowed
+
+SECRET = "hunter2hunter2"
+WHY = f"cannot reach ssh://root:{SECRET}@box: no route"
+VIEW = JobView(
+    "j", Request(Action.RUN, Cause.API), JobState.PARTLY, 1, 2, 3,
+    {"sync": [{"name": "a", "problems": [{"path": "token=is_a_name.png", "reason": WHY}]}],
+     "purge": [{"name": "a", "refused": WHY, "error": None, "files": [{"path": "b.png", "reason": WHY}]}]},
+    WHY,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        FileFailed("j", "a", b"x.png", WHY),
+        FileKept("j", "a", b"x.png", WHY),
+        SourceSlowed("j", "a", 3, 5, WHY),
+        JobChanged("j", "", VIEW),
+    ],
+)
+def test_the_feed_tells_no_secret(event: Event) -> None:
+    told = json.dumps(views.event(event))
+    assert "no route" in told
+    assert SECRET not in told
+
+
+def test_nor_do_jobs_and_sources() -> None:
+    told = json.dumps([views.job(VIEW, None), views.sources(None, [], {"a": Slowed(3, 5, WHY)}, {}), views._slowed(
+        Slowed(3, 5, WHY))])  # fmt: skip
+    assert SECRET not in told
+    assert "token=is_a_name.png" in told, "a file has the name that it has"
