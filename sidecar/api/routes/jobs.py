@@ -43,7 +43,8 @@ async def start(board: TheBoard, response: Response, asked: JobAsked) -> Any:
     """Queue a job; an equal one that waits is joined.
 
     A purge is started by the `id` of its preview and deletes what that listed, as far as it still proves itself. A run
-    does what the schedule's passes do: where `purge.enabled` is set, it purges what is proven and old, without a preview.
+    does what the schedule's passes do: where `purge.enabled` is set, it purges what is proven and old, without a
+    preview.
     """
     view = _submit(board, asked)
     response.headers["Location"] = f"{API}/jobs/{view.id}"
@@ -75,7 +76,7 @@ def _submit(board: Board, asked: JobAsked) -> JobView:
 
 
 def _confirm(board: Board, asked: JobAsked, preview: str) -> JobView:
-    if asked.action != Action.PURGE or asked.sources or asked.dry_run:
+    if Action(asked.action) is not Action.PURGE or asked.sources or asked.dry_run:
         raise Problem(409, "a preview goes with a purge, and says itself which sources are meant",
                       hint='send {"action": "purge", "preview": id}')  # fmt: skip
     if not board.settings.purge.enabled:
