@@ -10,7 +10,7 @@ from generators import container as inside
 from generators import images
 
 from sidecar.health import health
-from sidecar.transports.docker.events import LONGEST_WAIT
+from sidecar.transports.docker.events import WAITS
 from tests.engine.commands import eventually, heavy_png, log_lines, serving, stop
 from tests.rig.engine import OwnEngine, why_not
 from tests.rig.program import Program
@@ -53,7 +53,7 @@ def test_an_engine_that_is_restarted_and_killed(cli: Program, own: OwnEngine) ->
             put(name, ord(name[0]))
             eventually((cli.library / "gen" / name).exists, f"{name} after the engine came back")
         eventually(lambda: verdict()[0], "good health")
-        time.sleep(LONGEST_WAIT + 1)  # until the engine is heard again, which is told in the log alone
+        time.sleep(WAITS[-1] + 1)  # until the engine is heard again, which is told in the log alone
         code, err = stop(process)
     assert code == 0, err
     assert "Traceback" not in err

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,9 @@ from aiohttp import web
 
 from sidecar.config import ResolvedHost
 from sidecar.transports.base import Change, Gap, Happened
+from sidecar.transports.docker import events
 from sidecar.transports.docker.client import Engine
-from sidecar.transports.docker.events import Feed, read_event
+from sidecar.transports.docker.events import WAITS, Feed, read_event
 
 ID = "f" * 64
 
@@ -135,3 +136,27 @@ async def test_a_proxy_that_forbids_is_asked_again_later(tmp_path: Path) -> None
     assert "no events now" in found[0].reason, "an engine that is just starting is nobody that forbids"
     assert isinstance(found[1], Happened)
     assert len(wire.asked) == 4
+
+
+async def test_an_engine_that_was_away_is_heard_soon_and_never_asked_in_a_rush(tmp_path: Path) -> None:
+    assert sum(WAITS[:3]) < 1.0, "what starts right then is stored within two seconds"
+    assert WAITS[-1] <= 2.0
+    wire = Wire(tmp_path / "s")
+    wire.lines = [[] for _ in range(100)]  # every stream ends at once
+    async with wire.running():
+        with suppress(TimeoutError):
+            async with asyncio.timeout(1.5), aclosing(wire.feed().run()) as stream:
+                async for _ in stream:
+                    pass
+    assert 2 <= len(wire.asked) <= 6, "at 0, 0.1, 0.3, 0.8 and 1.8 s"
+
+
+async def test_a_stream_that_lasted_is_taken_up_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events, "STEADY", 0.0)
+    wire = Wire(tmp_path / "s")
+    wire.lines = [[event("start", n + 1)] for n in range(8)]
+    async with wire.running():
+        feed = wire.feed()
+        found = [one for one in await heard(feed, 16) if isinstance(one, Happened)]
+    assert len(found) == 8
+    assert feed._failures <= 1

@@ -20,7 +20,8 @@ from sidecar.transports.docker.client import Engine, EventsForbidden, translated
 
 KINDS = {"start": Change.STARTED, "die": Change.STOPPED, "destroy": Change.REMOVED, "rename": Change.RENAMED}
 QUIET = 30.0  # seconds without an event after which the engine is asked whether it is there at all
-FIRST_WAIT, LONGEST_WAIT = 0.25, 5.0  # seconds from one attempt to hear the engine to the next
+WAITS = (0.1, 0.2, 0.5, 1.0, 2.0)  # seconds from one attempt to hear the engine to the next: a start waits for no one
+STEADY = 1.0  # seconds after which a stream that ends is begun anew as if it had never
 FORBIDDEN_FOR = 300.0  # seconds until one that says no is asked again
 _LONGEST_LINE = 1 << 20  # bytes of one event: a container's labels come with it
 
@@ -33,7 +34,7 @@ class Feed:
         self._forbidden_for = forbidden_for
         self._since_ns: int | None = None
         self._lost = ""  # why nobody listens now
-        self._wait = FIRST_WAIT
+        self._failures = 0  # in a row
         self._heard = False
 
     async def run(self) -> AsyncGenerator[Happened | Gap, None]:
@@ -52,13 +53,18 @@ class Feed:
                     logger.debug("no events: {}", error.line())  # the next pass says so, too
                     logger.warning("the engine is not heard any more: what starts and stops is seen when it is back")
                 self._lost = str(error)
-                await asyncio.sleep(self._wait)
-                self._wait = min(2 * self._wait, LONGEST_WAIT)
+                await asyncio.sleep(WAITS[min(self._failures, len(WAITS) - 1)])
+                self._failures += 1
 
     async def _connected(self) -> AsyncIterator[Happened | Gap]:
         async with self._engine() as engine:
-            async for one in self._heard_from(engine):
-                yield one
+            begun = asyncio.get_running_loop().time()
+            try:
+                async for one in self._heard_from(engine):
+                    yield one
+            finally:
+                if not self._lost and asyncio.get_running_loop().time() - begun >= STEADY:
+                    self._failures = 0
         raise EngineUnreachable(f"Docker at {engine.host.url} ended its events", hint="was it restarted?")
 
     @asynccontextmanager
@@ -78,7 +84,7 @@ class Feed:
                 logger.info("the engine is heard again")
             if self._lost or not self._heard:
                 yield Gap(self._lost)
-            self._lost, self._wait, self._heard = "", FIRST_WAIT, True
+            self._lost, self._heard = "", True
             async for line in _lines(engine, stream):
                 if (one := read_event(line)) is not None:
                     self._since_ns = max(self._since_ns, one.at_ns)
