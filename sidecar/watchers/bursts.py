@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 from loguru import logger
 
@@ -22,6 +22,18 @@ from sidecar.waiting import finished
 
 QUIET = 60.0  # seconds without a file that end a burst
 LONGEST_NS = 3600 * NS
+TOLD_NS = 60 * NS  # after its first file that no line of the log tells of, a burst has one
+
+
+@dataclass(slots=True)
+class _Untold:
+    """What came since the last line of the log. `since_ns` is when it began."""
+
+    since_ns: int
+    stored: int = 0
+    failed: int = 0
+    size: int = 0
+    sources: set[str] = field(default_factory=set)
 
 
 class Bursts:
@@ -37,6 +49,7 @@ class Bursts:
         self._view: JobView | None = None
         self._reports: dict[str, SyncReport] = {}
         self._last_ns = 0
+        self._untold: _Untold | None = None
 
     @property
     def job(self) -> str:
@@ -51,6 +64,7 @@ class Bursts:
         if not (report.stored or report.failed or report.error):
             return
         report.scanned, report.skipped, report.unsettled = report.stored + report.unchanged + len(report.failed), [], []
+        self._note(report)
         before = self._reports.get(report.name)
         self._reports[report.name] = report if before is None else _joined(before, report)
         now = self._last_ns = self._clock_ns()
@@ -64,10 +78,12 @@ class Bursts:
         await self._record(self._manifest.start_job, self._job, request.action, request.cause, now, names)
 
     async def end_if_over(self) -> None:
-        """End the burst when nothing came for a while, or when it became long."""
+        """End the burst when nothing came for a while, or when it became long; meanwhile, a line a minute at most."""
         if self._view is None:
             return
         now, begun = self._clock_ns(), self._view.queued_ns
+        if self._untold is not None and not 0 <= now - self._untold.since_ns < TOLD_NS:
+            self._tell(self._view)
         if now - self._last_ns >= QUIET * NS or now - begun >= LONGEST_NS or now < begun:
             await self.end()
 
@@ -82,10 +98,23 @@ class Bursts:
         state = JobState.DONE if report.ok else JobState.PARTLY
         self._show(replace(view, state=state, ended_ns=now, result=summary["result"]))
         await self._record(self._manifest.end_job, view.id, report.ok, json.dumps(summary), now)
-        stored, failed, received = summary["stored"], summary["failed"], summary["bytes_stored"]
-        logger.bind(job=view.id, stored=stored, bytes=received, failed=failed).info(
-            "watched: {} stored, {} failed, {}, from {}", stored, failed, size(received),
-            ", ".join(view.request.sources))  # fmt: skip
+        self._tell(view)
+
+    def _note(self, report: SyncReport) -> None:
+        now = self._clock_ns()
+        untold = self._untold = self._untold or _Untold(now)
+        untold.stored += report.stored
+        untold.failed += len(report.failed) + (report.error is not None)
+        untold.size += report.bytes_stored
+        untold.sources.add(report.name)
+
+    def _tell(self, view: JobView) -> None:
+        """One line for all that came since the last one."""
+        untold, self._untold = self._untold, None
+        if untold is not None:
+            logger.bind(job=view.id, stored=untold.stored, bytes=untold.size, failed=untold.failed).info(
+                "watched: {} stored, {} failed, {}, from {}", untold.stored, untold.failed, size(untold.size),
+                ", ".join(sorted(untold.sources)))  # fmt: skip
 
     @staticmethod
     async def _record(call: Callable[..., object], *values: object) -> None:

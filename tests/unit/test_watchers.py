@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import count
+from itertools import count, pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
+from loguru import logger
 
 from sidecar.errors import LibraryFull, StreamBroken
 from sidecar.jobs import Cause, JobState, JobView
@@ -184,3 +186,23 @@ async def test_a_stream_of_files_becomes_one_job_an_hour(manifest: Manifest) -> 
         await bursts.end_if_over()
     await bursts.end()
     assert len(manifest.jobs()) == 2
+
+
+async def test_a_steady_trickle_is_a_line_a_minute(manifest: Manifest) -> None:
+    clock, lines = Clock(), list[tuple[int, dict[str, Any]]]()
+    bursts = Bursts(manifest, clock, lambda view: None, lambda: "job")
+    sink = logger.add(lambda line: lines.append((clock.ns, line.record["extra"])), level="INFO", format="{message}")
+    try:
+        for second in range(0, 600, 5):
+            if second % 20 == 0:
+                await bursts.add(report("b" if second % 40 else "a", 1))
+            clock.ns += 5 * NS
+            await bursts.end_if_over()
+        await bursts.end()
+    finally:
+        logger.remove(sink)
+    assert 8 <= len(lines) <= 11, "ten minutes"
+    assert all(b - a >= 60 * NS for (a, _), (b, _) in pairwise(lines[:-1]))
+    assert sum(told["stored"] for _, told in lines) == 30, "each file in one line"
+    assert {told["job"] for _, told in lines} == {"job"}
+    assert len(manifest.jobs()) == 1, "the history has it as one"
