@@ -109,43 +109,38 @@ class Alive(Shape):
 # -- jobs -----------------------------------------------------------------------------------------------------------
 
 
-class SourceProgressShape(BaseModel):
-    """How far one source of a job is: all of it, the folder and the file at hand."""
+class _Measured(BaseModel):
+    """How far something is, with the fields and the defaults of `SourceProgress` and `Snapshot` alike."""
 
     model_config = ConfigDict(extra="ignore")
 
-    name: str
     folder: str = ""
     file: str = ""
+    bytes_done: int = 0
+    bytes_total: int = 0
+    files_done: int = 0
+    files_total: int = 0
+    rate: float = Field(0.0, description="Bytes per second.")
+    eta: float | None = Field(None, description="Seconds; null while it is not known.")
+
+
+class SourceProgressShape(_Measured):
+    """How far one source of a job is: all of it, the folder and the file at hand."""
+
+    name: str
     file_bytes_done: int = 0
     file_bytes_total: int = 0
     folder_bytes_done: int = 0
     folder_bytes_total: int = 0
     folder_files_done: int = 0
     folder_files_total: int = 0
-    bytes_done: int = 0
-    bytes_total: int = 0
-    files_done: int = 0
-    files_total: int = 0
-    rate: float = 0.0
-    eta: float | None = None
     finished: bool = False
 
 
-class ProgressShape(BaseModel):
-    """How far a job is. `eta` in seconds, null while it is not known; `rate` in bytes per second."""
-
-    model_config = ConfigDict(extra="ignore")
+class ProgressShape(_Measured):
+    """How far a job is."""
 
     source: str = Field("", description="What was begun last.")
-    folder: str = ""
-    file: str = ""
-    bytes_done: int = 0
-    bytes_total: int = 0
-    files_done: int = 0
-    files_total: int = 0
-    rate: float = 0.0
-    eta: float | None = None
     sources: list[SourceProgressShape] = Field(default_factory=list)
 
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import pytest
+from pydantic_core import PydanticUndefined
 
 from sidecar.api import views
+from sidecar.api.shapes import ProgressShape, SourceProgressShape
 from sidecar.events import Event, FileFailed, FileKept, JobChanged, SourceSlowed
 from sidecar.jobs import Action, Cause, JobState, JobView, Request
 from sidecar.patience import Slowed
+from sidecar.progress import Snapshot, SourceProgress
 
 SECRET = "hunter2hunter2"
 WHY = f"cannot reach ssh://root:{SECRET}@box: no route"
@@ -41,3 +45,13 @@ def test_nor_do_jobs_and_sources() -> None:
         Slowed(3, 5, WHY))])  # fmt: skip
     assert SECRET not in told
     assert "token=is_a_name.png" in told, "a file has the name that it has"
+
+
+def test_progress_goes_over_the_wire_whole() -> None:
+    def fields(of: type) -> dict[str, object]:
+        return {one.name: None if one.default is dataclasses.MISSING else one.default for one in dataclasses.fields(of)}
+
+    source = fields(SourceProgress)
+    assert {name: one.default for name, one in SourceProgressShape.model_fields.items()} == source | {
+        "name": PydanticUndefined}  # fmt: skip
+    assert ProgressShape.model_fields.keys() == fields(Snapshot).keys() - {"action", "job"}

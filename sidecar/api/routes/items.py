@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query, Request
+from pydantic import BaseModel, Field
 from starlette.responses import Response
 
 from sidecar.api import content
@@ -20,49 +21,45 @@ router = APIRouter(tags=["items"])
 
 Digest = Annotated[str, Path(pattern="^[0-9a-f]{64}$", description="SHA-256 of the content, in hex.",
                              examples=["9f86d081884c7d659a2feaa0c55ad015" * 2])]  # fmt: skip
-SourceNames = Annotated[
-    list[Annotated[str, Query(max_length=63)]] | None,
-    Query(max_length=100, description="Only these sources; repeatable."),
-]
-Kinds = Annotated[list[Literal["image", "video", "audio", "mesh", "text"]] | None, Query(description="Only these.")]
-States = Annotated[
-    list[Literal["stored", "purged", "vanished", "replaced"]] | None, Query(description="Only these; repeatable.")
-]
-Part = Annotated[str, Query(max_length=200, description="Part of the path in the source; ASCII letters in any case.")]
+SourceName = Annotated[str, Field(max_length=63)]
 _WRITTEN = "the generator wrote it; a date, or a date and time (UTC unless it says otherwise)."
-After = Annotated[date | datetime | None, Query(description=f"Not before this {_WRITTEN}", union_mode="left_to_right")]
-Before = Annotated[date | datetime | None, Query(description=f"Not after this {_WRITTEN}", union_mode="left_to_right")]
-Limit = Annotated[int, Query(ge=1, le=500, description="Items on a page.")]
-Cursor = Annotated[str | None, Query(pattern="^[0-9]{1,18}$", description="`next` of the page before.")]
+
+
+class Wanted(BaseModel):
+    """What is searched for, and which page of it."""
+
+    source: list[SourceName] | None = Field(None, max_length=100, description="Only these sources; repeatable.")
+    kind: list[Literal["image", "video", "audio", "mesh", "text"]] | None = Field(None, description="Only these.")
+    state: list[Literal["stored", "purged", "vanished", "replaced"]] | None = Field(
+        None, description="Only these; repeatable."
+    )
+    name: str = Field("", max_length=200, description="Part of the path in the source; ASCII letters in any case.")
+    after: date | datetime | None = Field(None, description=f"Not before this {_WRITTEN}", union_mode="left_to_right")
+    before: date | datetime | None = Field(None, description=f"Not after this {_WRITTEN}", union_mode="left_to_right")
+    limit: int = Field(100, ge=1, le=500, description="Items on a page.")
+    cursor: str | None = Field(None, pattern="^[0-9]{1,18}$", description="`next` of the page before.")
+
+    def filter(self) -> ItemFilter:
+        """The same for the manifest."""
+        return ItemFilter(
+            sources=tuple(one.lower() for one in self.source or ()),
+            kinds=tuple(self.kind or ()),
+            states=tuple(self.state or ()),
+            name=self.name,
+            since_ns=None if self.after is None else _ns(self.after),
+            until_ns=None if self.before is None else _ns(self.before, end=True),
+        )
 
 
 @router.get("/items", response_model=ItemPage, summary="Search what was stored, newest first")
-async def search(
-    board: TheBoard,
-    source: SourceNames = None,
-    kind: Kinds = None,
-    state: States = None,
-    name: Part = "",
-    after: After = None,
-    before: Before = None,
-    limit: Limit = 100,
-    cursor: Cursor = None,
-) -> Any:
+async def search(board: TheBoard, wanted: Annotated[Wanted, Query()]) -> Any:
     """Files whose record is newest first. Pages join without gap or repetition, also while files arrive."""
-    wanted = ItemFilter(
-        sources=tuple(one.lower() for one in source or ()),
-        kinds=tuple(kind or ()),
-        states=tuple(state or ()),
-        name=name,
-        since_ns=None if after is None else _ns(after),
-        until_ns=None if before is None else _ns(before, end=True),
-    )
-    last = None if cursor is None else int(cursor)
-    found = await asyncio.to_thread(board.search.items, wanted, limit=limit + 1, before=last)
-    page = found[:limit]
+    last = None if wanted.cursor is None else int(wanted.cursor)
+    found = await asyncio.to_thread(board.search.items, wanted.filter(), limit=wanted.limit + 1, before=last)
+    page = found[: wanted.limit]
     return {
         "items": [item.as_json() for item in page],
-        "next": str(page[-1].file_id) if len(found) > limit else None,
+        "next": str(page[-1].file_id) if len(found) > wanted.limit else None,
     }
 
 
