@@ -7,23 +7,22 @@ import secrets
 import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from sidecar.cleanup.clock import ClockWatch
 from sidecar.cleanup.plan import Candidate, PurgePlan, PurgeRules, RootPlan, day_begun, limit, plan_root
+from sidecar.cleanup.proofs import Provers, batches
 from sidecar.cleanup.report import PurgeReport
 from sidecar.cleanup.settle import Settler
 from sidecar.errors import MediaSyncError
 from sidecar.events import Bus, FileKept, FilePurged
 from sidecar.library import Library
-from sidecar.manifest import Manifest, SourceKey
+from sidecar.manifest import Ended, Manifest, SourceKey
 from sidecar.media.kinds import PRIVATE_PREFIX, is_dated_folder
 from sidecar.models import FileStat, PurgeItem, PurgeOutcome, PurgeResult, Source, shown
 from sidecar.progress import ProgressManager, by_folder
 from sidecar.transports.base import TransportAdapter
 
-BATCH = 256  # originals whose copies are proven, and whose intents are recorded, at a time
-PROVERS = 2  # threads that re-read copies
 NOT_REACHED = "not reached"
 _INODE_BITS = (1 << 63) - 1  # of an inode number, what a scan keeps
 
@@ -148,7 +147,8 @@ class _RootPurge:
         self._adapter = adapter
         self._report = report
         self._progress = progress
-        self._results: list[tuple[int, PurgeOutcome, str]] = []
+        self._ended: list[Ended] = []  # what is not recorded yet
+        self._unshown: list[FileStat] = []
         self._open = {c.stat.path for c in plan.candidates}  # without an outcome
         self._by_path: dict[bytes, Candidate] = {}  # those of them whose intent is recorded
         self._touched: set[bytes] = set()
@@ -159,60 +159,65 @@ class _RootPurge:
         for candidate in sorted(self._plan.candidates, key=lambda c: c.stat.path):
             by_owner[candidate.owner].append(candidate)
         key = await asyncio.to_thread(self._engine.manifest.enter, self._source, self._engine.clock_ns())
-        with ThreadPoolExecutor(PROVERS, "prove") as provers:
+        provers = Provers(self._engine.library)
+        try:
             for owner, candidates in by_owner.items():
                 try:
-                    batches = self._batches(key, candidates, owner, provers)
-                    async for result in self._adapter.purge(self._plan.root, batches, owner):
+                    async for result in self._adapter.purge(
+                        self._plan.root, self._batches(key, candidates, owner, provers), owner
+                    ):
                         self._take(result)
                 finally:
+                    self._show()
                     self._conclude()
                 if self._engine.rules.remove_empty_dated:
                     await self._remove_empty(owner)
+        finally:
+            await provers.close()
 
-    async def _batches(self, key: SourceKey, candidates: Sequence[Candidate], owner: tuple[int, int],
-                       provers: ThreadPoolExecutor) -> AsyncIterator[Sequence[PurgeItem]]:  # fmt: skip
-        """Prove copies, record the intent, hand over; a batch's outcome is recorded before the next is made."""
-        loop = asyncio.get_running_loop()
-        for at in range(0, len(candidates), BATCH):
-            await asyncio.to_thread(self._conclude)
+    async def _batches(self, key: SourceKey, candidates: Sequence[Candidate], owner: tuple[int, int], provers: Provers
+                       ) -> AsyncIterator[Sequence[PurgeItem]]:  # fmt: skip
+        """Prove copies, record the intent, hand over. A batch's outcome is recorded with the next one's intent.
+
+        Copies are proven while the batch before is deleted, and count only while the library is where it was.
+        """
+        ahead = batches(candidates)
+        some = next(ahead, [])
+        proofs = provers.begin(some)
+        while some:
+            reasons = await provers.reasons(proofs)
             self._engine.library.check_marker()
-            some = candidates[at : at + BATCH]
-            proofs = await asyncio.gather(*(loop.run_in_executor(provers, self._proves, c) for c in some))
-            sound: list[Candidate] = []
-            unproven: list[int] = []
-            for candidate, proof in zip(some, proofs, strict=True):
-                if proof:
-                    self._keep(candidate, proof)
-                    self._report.failed += 1
-                    unproven.append(candidate.file_id)
-                else:
-                    sound.append(candidate)
-            if unproven:
-                await asyncio.to_thread(self._engine.manifest.distrust, unproven, self._engine.clock_ns())
+            sound = await self._sound(some, reasons)
+            some = next(ahead, [])
+            proofs = provers.begin(some)
             if not sound:
                 continue
-            items = [_item(c) for c in sound]
+            items = _items(sound)
             intents = [(c.file_id, item.private) for c, item in zip(sound, items, strict=True)]
-            await asyncio.to_thread(self._engine.manifest.intend, key, self._job, intents, owner,
-                                    self._engine.clock_ns())  # fmt: skip
+            await asyncio.to_thread(self._record, partial(self._engine.manifest.intend, key, self._job, intents, owner,
+                                                          self._engine.clock_ns()))  # fmt: skip
             self._by_path = {c.stat.path: c for c in sound}
             yield items
+            self._show()
 
-    def _proves(self, candidate: Candidate) -> str:
-        """Why the copy does not stand for its original; "" when its bytes, re-read from disk, do."""
-        found = self._engine.library.rehash(candidate.library_path)
-        if found is None:
-            return "its library copy is missing"
-        if found != (candidate.sha256, candidate.stat.size):
-            return "its library copy is damaged"
-        return ""
+    async def _sound(self, some: Sequence[Candidate], reasons: Sequence[str]) -> list[Candidate]:
+        """Those whose copies proved themselves; of the others it is told why they stay."""
+        unproven: list[int] = []
+        for candidate, reason in zip(some, reasons, strict=True):
+            if reason:
+                self._keep(candidate, reason)
+                self._report.failed += 1
+                unproven.append(candidate.file_id)
+        if not unproven:
+            return list(some)
+        await asyncio.to_thread(self._engine.manifest.distrust, unproven, self._engine.clock_ns())
+        return [candidate for candidate, reason in zip(some, reasons, strict=True) if not reason]
 
     def _take(self, result: PurgeResult) -> None:
         candidate = self._by_path.pop(result.item.path)
         self._open.discard(result.item.path)
-        self._results.append((candidate.file_id, result.outcome, result.detail))
-        self._show(candidate.stat)
+        self._ended.append((candidate.file_id, result.outcome, result.detail))
+        self._unshown.append(candidate.stat)
         if result.outcome is PurgeOutcome.PURGED:
             self._report.purged += 1
             self._report.bytes_freed += candidate.stat.size
@@ -224,10 +229,17 @@ class _RootPurge:
         else:
             self._fail(candidate, _REASONS[result.outcome] + (f": {result.detail}" if result.detail else ""))
 
-    def _show(self, stat: FileStat) -> None:
-        folder, _, name = stat.path.rpartition(b"/")
-        count = self._progress.begin(self._report.name, shown(folder), shown(name), stat.size)
-        count.advance(stat.size)
+    def _show(self) -> None:
+        """Count what a batch's answer told of, which came all at once; by name only the last of it is seen."""
+        some, self._unshown = self._unshown, []
+        if not some:
+            return
+        last = some.pop()
+        for where, (files, size) in by_folder((stat.path, stat.size) for stat in some).items():
+            self._progress.advance(files=files, size=size, source=self._report.name, folder=where)
+        folder, _, name = last.path.rpartition(b"/")
+        count = self._progress.begin(self._report.name, shown(folder), shown(name), last.size)
+        count.advance(last.size)
         count.done()
 
     def account(self) -> None:
@@ -248,9 +260,14 @@ class _RootPurge:
         self._engine.bus.emit(FileKept(self._job, self._report.name, candidate.stat.path, reason))
 
     def _conclude(self) -> None:
-        if self._results:
-            results, self._results = self._results, []
-            self._engine.manifest.conclude(self._job, results, self._engine.clock_ns())
+        """Record the outcomes of the last batch."""
+        if self._ended:
+            self._record(partial(self._engine.manifest.conclude, self._job, now_ns=self._engine.clock_ns()))
+
+    def _record(self, commit: Callable[[Sequence[Ended]], None]) -> None:
+        """What could not be recorded is kept for another try; to say it twice does no harm."""
+        commit(self._ended)
+        self._ended = []
 
     async def _remove_empty(self, owner: tuple[int, int]) -> None:
         today = day_begun(self._engine.clock_ns())
@@ -277,7 +294,11 @@ def _upwards(folder: bytes) -> Iterator[bytes]:
         folder = folder.rpartition(b"/")[0]
 
 
-def _item(candidate: Candidate) -> PurgeItem:
-    private = PRIVATE_PREFIX + secrets.token_hex(12).encode()
-    stat = candidate.stat
-    return PurgeItem(stat.path, stat.size, stat.mtime_ns, stat.exact, candidate.sha256, private)
+def _items(candidates: Sequence[Candidate]) -> list[PurgeItem]:
+    """Each with a private name of its own that nobody can guess."""
+    digits = secrets.token_hex(12 * len(candidates)).encode()
+    return [
+        PurgeItem(c.stat.path, c.stat.size, c.stat.mtime_ns, c.stat.exact, c.sha256,
+                  PRIVATE_PREFIX + digits[24 * n : 24 * n + 24])
+        for n, c in enumerate(candidates)
+    ]  # fmt: skip

@@ -151,7 +151,7 @@ def _holds(folder: int, name: bytes, sha256: bytes, size: int) -> bool:
         return False
     try:
         found = os.fstat(fd)
-        if not stat.S_ISREG(found.st_mode) or found.st_size != size or digest_of(fd) != sha256:
+        if not stat.S_ISREG(found.st_mode) or found.st_size != size or digest_of(fd) != (sha256, size):
             return False
         os.fsync(fd)
         return True

@@ -8,9 +8,10 @@ import errno
 import hashlib
 import os
 import re
+import threading
 from collections.abc import Iterator
 
-from sidecar.errors import FolderGone, LibraryFull, LibraryUnsafe, MediaSyncError, NameUnusable, TooManyOpen
+from sidecar.errors import Cancelled, FolderGone, LibraryFull, LibraryUnsafe, MediaSyncError, NameUnusable, TooManyOpen
 from sidecar.models import shown
 from sidecar.mounts import mount_of
 
@@ -22,11 +23,15 @@ _RENAME_NOREPLACE = 1
 OUT_OF_FILES = (errno.EMFILE, errno.ENFILE)
 
 
-def digest_of(fd: int) -> bytes:
-    digest = hashlib.sha256()
+def digest_of(fd: int, stop: threading.Event | None = None) -> tuple[bytes, int]:
+    """SHA-256 and size of what is read to the end. Raises OSError, and Cancelled soon after `stop` was set."""
+    digest, size = hashlib.sha256(), 0
     while data := os.read(fd, _READ_SIZE):
         digest.update(data)
-    return digest.digest()
+        size += len(data)
+        if stop is not None and stop.is_set():
+            raise Cancelled("cancelled")
+    return digest.digest(), size
 
 
 def flushes_whole(path: str) -> bool:

@@ -10,17 +10,18 @@ from __future__ import annotations
 import errno
 import os
 import secrets
-import stat
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from sidecar.errors import LibraryUnsafe
 from sidecar.library.batch import Batch
-from sidecar.library.disk import OUT_OF_FILES, digest_of, flushes_whole, too_many_open, translated, why
-from sidecar.library.folders import DIR_FLAGS, Folder, Folders, reached
+from sidecar.library.disk import flushes_whole, too_many_open, translated, why
+from sidecar.library.folders import DIR_FLAGS, Folder, Folders
 from sidecar.library.marker import OWN_FOLDER, bind_marker, check_writable, not_writable, read_marker
-from sidecar.library.names import TEMPORARY, split
+from sidecar.library.names import TEMPORARY
+from sidecar.library.rereading import open_copies, reread
 from sidecar.library.staged import Staged
 from sidecar.locks import take_lock
 from sidecar.models import INODE_BITS
@@ -155,35 +156,29 @@ class Library:
         Its folders are opened afresh and no link is followed: what was moved elsewhere does not count, and nothing
         outside the library is reached. Raises TooManyOpen, NameUnusable.
         """
-        head, name = split(path)
+        opened: list[int | None] = []
         try:
-            with reached(self._root_fd, head) as folder:
-                fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
+            open_copies(self._root_fd, [path], opened)
         except OSError as error:
-            if error.errno in OUT_OF_FILES:  # says nothing about the copy
-                raise too_many_open(f"library {self.root}") from error
-            return None
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            os.close(fd)
-            return None
-        return fd
+            raise too_many_open(f"library {self.root}") from error
+        return opened[0]
 
     def rehash(self, path: bytes) -> tuple[bytes, int] | None:
         """SHA-256 and size of a copy, re-read from disk (cached pages are dropped first); None when it is not there.
 
         Raises as `open_copy`.
         """
-        if (fd := self.open_copy(path)) is None:
-            return None
+        return self.rehash_all([path])[0]
+
+    def rehash_all(self, paths: Sequence[bytes], stop: threading.Event | None = None) -> list[tuple[bytes, int] | None]:
+        """The same for many copies, of which those in one folder had best come together.
+
+        Raises as `open_copy`, and Cancelled soon after `stop` was set.
+        """
         try:
-            os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
-            return digest_of(fd), os.fstat(fd).st_size
+            return list(reread(self._root_fd, paths, stop or threading.Event()))
         except OSError as error:
-            if error.errno in OUT_OF_FILES:
-                raise too_many_open(f"library {self.root}") from error
-            return None  # an unreadable copy is no copy
-        finally:
-            os.close(fd)
+            raise too_many_open(f"library {self.root}") from error
 
     def sweep(self) -> int:
         """Remove temporary names that a crash left; answers how many. The lock makes sure that nobody uses them."""

@@ -1,6 +1,7 @@
 """The record of every file ever seen, keyed by content hash."""
 
 from sidecar.manifest.opening import make_folder
+from sidecar.manifest.purges import Ended
 from sidecar.manifest.rows import (
     CostRow,
     Item,
@@ -21,6 +22,7 @@ from sidecar.manifest.store import Manifest
 __all__ = [
     "Copy",
     "CostRow",
+    "Ended",
     "Item",
     "ItemFilter",
     "JobRow",

@@ -15,17 +15,17 @@ from sidecar.manifest.costs import CostTable
 from sidecar.manifest.history import add_job, read_job, read_jobs, read_last_jobs
 from sidecar.manifest.marks import MarkTable
 from sidecar.manifest.opening import open_to_look, open_to_write, translated
+from sidecar.manifest.purges import Ended, add_intents, end_intents
 from sidecar.manifest.rows import Item, JobRow, Known, NewFile, OpenPurge, Recorded, SourceKey, SourceTotals, Waiting
 from sidecar.manifest.schema import folder_of, migrate
 from sidecar.manifest.search import ItemFilter, read_items, read_totals
-from sidecar.models import FileStat, PurgeOutcome, Source
+from sidecar.models import FileStat, Source
 
 _KNOWN = (
     "SELECT path, id, size, mtime_ns, inode, exact, generation_id, hash, library_path, stored_ns "
     "FROM files WHERE source_id = ? AND root = ? AND state = 'stored'"
 )
 _WAITING = "SELECT path, size, mtime_ns, inode, since_ns, fetched, reason FROM waiting WHERE source_id = ? AND root = ?"
-_STATE_AFTER = {PurgeOutcome.PURGED: "purged", PurgeOutcome.GONE: "vanished", PurgeOutcome.CHANGED: "replaced"}
 
 
 class Manifest:
@@ -251,37 +251,24 @@ class Manifest:
 
     # -- purging ----------------------------------------------------------------------------------------------------
 
-    def intend(self, key: SourceKey, job: str, items: Sequence[tuple[int, bytes]], owner: tuple[int, int], now_ns: int
-               ) -> None:  # fmt: skip
-        """Record, before anything is touched, which originals are about to go: (file id, private name) each."""
-        with self._transaction() as db:
-            db.executemany(
-                "INSERT INTO purges (job, file_id, private, generation_id, uid, gid, intended_ns) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?)",
-                ((job, file_id, private, key.generation_id, *owner, now_ns) for file_id, private in items),
-            )
+    def intend(self, key: SourceKey, job: str, items: Sequence[tuple[int, bytes]], owner: tuple[int, int], now_ns: int,
+               ended: Sequence[Ended] = ()) -> None:  # fmt: skip
+        """Record, before anything is touched, which originals are about to go: (file id, private name) each.
 
-    def conclude(self, job: str, outcomes: Sequence[tuple[int, PurgeOutcome, str]], now_ns: int) -> None:
+        `ended` is what became of those before them, as for `conclude`: one wait for the disk in place of two.
+        """
+        with self._transaction() as db:
+            end_intents(db, job, ended, now_ns)
+            add_intents(db, key, job, items, owner, now_ns)
+
+    def conclude(self, job: str, ended: Sequence[Ended], now_ns: int) -> None:
         """Record what became of intended purges: (file id, outcome, detail) each.
 
         A stranded original's intent stays open, for `settle` has to find it a name. One that changed without its stat
         telling so is forgotten as stored, so that the next sync pulls it again.
         """
         with self._transaction() as db:
-            for file_id, outcome, detail in outcomes:
-                if outcome is PurgeOutcome.STRANDED:
-                    continue
-                db.execute(
-                    "UPDATE purges SET outcome = ?, detail = ?, ended_ns = ? "
-                    "WHERE file_id = ? AND job = ? AND outcome IS NULL",
-                    (outcome.value, detail, now_ns, file_id, job),
-                )
-                state = _STATE_AFTER.get(outcome)
-                if state is not None:
-                    db.execute(
-                        "UPDATE files SET state = ?, ended_ns = ? WHERE id = ? AND state = 'stored'",
-                        (state, now_ns, file_id),
-                    )
+            end_intents(db, job, ended, now_ns)
 
     def distrust(self, file_ids: Iterable[int], now_ns: int) -> None:
         """Forget files as stored, because their copies do not prove themselves: the next sync pulls them again."""

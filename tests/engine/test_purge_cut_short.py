@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 
-from sidecar.cleanup.engine import BATCH
+from sidecar.cleanup.proofs import BATCH
 from sidecar.errors import LibraryFull, LibraryUnsafe
 from sidecar.events import Event
 from tests.conftest import MakeGenerator
