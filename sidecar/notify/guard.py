@@ -12,10 +12,9 @@ import socket
 from typing import Any
 from urllib.parse import urlsplit
 
-from aiohttp.abc import AbstractResolver, ResolveResult
-
 from sidecar.config import place_of
 from sidecar.errors import Refused
+from sidecar.http_client import aiohttp
 
 _TRANSLATED = ipaddress.ip_network("64:ff9b::/96")  # NAT64: the last 32 bits are an IPv4 address
 _HINT = "set notify.allow_private=true if it is meant"
@@ -48,21 +47,21 @@ def require_literal_allowed(url: str, *, allow_private: bool) -> None:
         raise _refused(place_of(url))
 
 
-class CheckedResolver(AbstractResolver):
+class CheckedResolver(aiohttp.abc.AbstractResolver):
     """Resolves names as the host does, and refuses one with any address that may not be notified."""
 
     def __init__(self, *, allow_private: bool) -> None:
         self._allow_private = allow_private
 
     async def resolve(self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
-                      ) -> list[ResolveResult]:  # fmt: skip
+                      ) -> list[aiohttp.abc.ResolveResult]:  # fmt: skip
         """Every address of the name. Raises TargetRefused, and OSError when it has none."""
         loop = asyncio.get_running_loop()
         found = await loop.getaddrinfo(host, port, family=family, type=socket.SOCK_STREAM)
         if not self._allow_private and not all(is_public(str(entry[4][0])) for entry in found):
             raise _refused(host)
         return [
-            ResolveResult(hostname=host, host=str(address[0]), port=port, family=kind, proto=proto,
+            aiohttp.abc.ResolveResult(hostname=host, host=str(address[0]), port=port, family=kind, proto=proto,
                           flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV)
             for kind, _, proto, _, address in found
         ]  # fmt: skip

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import threading
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
-import aiohttp
 from loguru import logger
 
 from sidecar import __version__
 from sidecar.config import place_of
+from sidecar.http_client import aiohttp
 from sidecar.notify.guard import CheckedResolver, TargetRefused, require_literal_allowed
 from sidecar.retrying import tried
 
@@ -82,7 +83,7 @@ class Sender:
     async def running(self) -> AsyncIterator[None]:
         """Send meanwhile; what waits at the end gets a moment."""
         connector = aiohttp.TCPConnector(resolver=CheckedResolver(allow_private=self._allow_private),
-                                         use_dns_cache=False, limit=2)  # fmt: skip
+                                         use_dns_cache=False, limit=2, ssl=ssl.create_default_context())  # fmt: skip
         session = aiohttp.ClientSession(
             connector=connector,
             timeout=aiohttp.ClientTimeout(total=self._timeout),

@@ -15,3 +15,14 @@ def test_the_data_plane_is_not_imported_before_bytes_are_asked_for(room: str) ->
     code = f"import sys, {room}; print([name for name in {FOR_BYTES!r} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+def test_authorities_are_not_read_for_an_engine_that_needs_none() -> None:
+    """aiohttp reads all certificates of the system when it is imported, which takes longer than the rest of it."""
+    code = (
+        "import ssl, sidecar.transports.docker.provider\n"
+        "from aiohttp.connector import _SSL_CONTEXT_VERIFIED as made\n"
+        "print(made.verify_mode.name, len(made.get_ca_certs()), 'set_default_verify_paths' in vars(ssl.SSLContext))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "CERT_REQUIRED 0 False\n"

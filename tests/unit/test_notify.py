@@ -8,10 +8,13 @@ import hmac
 import io
 import json
 import socket
+import ssl
+import subprocess
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -81,6 +84,31 @@ async def receiver() -> AsyncIterator[Receiver]:
     yield made
     if made.hang is not None:
         made.hang.set()
+    await runner.cleanup()
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """Of localhost, with its key beside it. Nobody trusts it by himself."""
+    made = tmp_path / "cert.pem"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost",
+                    "-addext", "subjectAltName=DNS:localhost", "-keyout", tmp_path / "key.pem", "-out", made],
+                   check=True, capture_output=True)  # fmt: skip
+    return made
+
+
+@pytest.fixture
+async def secure(receiver: Receiver, certificate: Path) -> AsyncIterator[None]:
+    """Lets the receiver speak TLS."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, certificate.with_name("key.pem"))
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", receiver.handle)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
+    receiver.url = f"https://localhost:{runner.addresses[0][1]}"
+    yield
     await runner.cleanup()
 
 
@@ -393,3 +421,20 @@ async def test_a_message_that_cannot_be_made_holds_up_no_other() -> None:
             await asyncio.sleep(0)
             await made._idle.wait()
         assert not made._queue
+
+
+# -- TLS ------------------------------------------------------------------------------------------------------------
+
+
+async def test_a_receiver_is_believed_when_an_authority_vouches_for_it(
+    receiver: Receiver, secure: None, certificate: Path, log: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with sending() as one:
+        one.put(Message(receiver.url, b"stranger"))
+        await eventually(lambda: said(log))
+    assert "certificate verify failed" in said(log)[0]
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    async with sending() as one:
+        one.put(Message(receiver.url, b"known"))
+        await receiver.until(1)
+    assert [body for _, body, _ in receiver.got] == [b"known"]

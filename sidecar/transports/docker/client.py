@@ -23,12 +23,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote_from_bytes
 
-import aiodocker
-import aiohttp
 from yarl import URL
 
 from sidecar.config import ResolvedHost
 from sidecar.errors import ConfigError, EngineRefused, EngineUnreachable, MediaSyncError, SourceGone
+from sidecar.http_client import aiodocker, aiohttp
 from sidecar.models import NS, clamped
 
 if TYPE_CHECKING:

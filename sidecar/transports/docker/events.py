@@ -11,10 +11,10 @@ import json
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 
-import aiohttp
 from loguru import logger
 
 from sidecar.errors import EngineUnreachable, MediaSyncError
+from sidecar.http_client import aiohttp
 from sidecar.transports.base import Change, Gap, Happened
 from sidecar.transports.docker.client import Engine, EventsForbidden, translated
 

@@ -6,9 +6,8 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, suppress
 
-from aiodocker.stream import Message, Stream
-
 from sidecar.errors import AgentFailed, EngineRefused, EngineUnreachable, MediaSyncError
+from sidecar.http_client import aiodocker
 from sidecar.models import shown
 from sidecar.transports.docker import wire
 from sidecar.transports.docker.client import Engine, translated
@@ -21,7 +20,7 @@ _STDERR_KEPT = 2000
 class AgentSession:
     """One started agent. Requests are answered one at a time; after any error the session is dead."""
 
-    def __init__(self, engine: Engine, stream: Stream, stack: AsyncExitStack, container: str) -> None:
+    def __init__(self, engine: Engine, stream: aiodocker.stream.Stream, stack: AsyncExitStack, container: str) -> None:
         self._engine = engine
         self._stream = stream
         self._stack = stack
@@ -101,7 +100,7 @@ class AgentSession:
                 return message.data
             self._stderr = (self._stderr + message.data)[:_STDERR_KEPT]
 
-    async def _heard(self) -> Message | None:
+    async def _heard(self) -> aiodocker.stream.Message | None:
         """The next piece of the stream. While an agent is silent the engine is asked whether it is there at all."""
         silent, pause = 0.0, min(self._engine.timeout, SILENCE)
         while True:
@@ -115,7 +114,7 @@ class AgentSession:
                                       hint="is the container's disk hung?") from None  # fmt: skip
             await self._engine.now_ns()
 
-    async def _heard_within(self, silence: float) -> Message | None:
+    async def _heard_within(self, silence: float) -> aiodocker.stream.Message | None:
         """The next piece of a stream that has something to say all the time."""
         try:
             async with asyncio.timeout(silence):
