@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Callable
+from collections.abc import AsyncIterable, AsyncIterator, Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING
 
-import stamina
-import stamina.instrumentation
 from loguru import logger
 
 from sidecar.errors import LibraryFull, MediaSyncError
+
+if TYPE_CHECKING:
+    from stamina.instrumentation import RetryDetails
 
 ATTEMPTS = 3
 FIRST_WAIT, LONGEST_WAIT, JITTER = 0.5, 5.0, 0.5  # seconds
@@ -19,22 +22,26 @@ def worth_another(error: Exception) -> bool:
     return isinstance(error, MediaSyncError) and error.transient and not isinstance(error, LibraryFull)
 
 
-def _said(details: stamina.instrumentation.RetryDetails) -> None:
+def _said(details: RetryDetails) -> None:
     error = details.caused_by
     line = error.line() if isinstance(error, MediaSyncError) else repr(error)
     logger.debug("{}; tried again in {:.1f} s", line, details.wait_for)
 
 
-stamina.instrumentation.set_on_retry_hooks([_said])  # in place of a warning for each
-
-
-def attempts(patient: bool) -> AsyncIterable[stamina.Attempt]:
+def attempts(patient: bool) -> AsyncIterable[AbstractContextManager[object]]:
     """`async for attempt in attempts(True): with attempt: …`; one attempt only where somebody waits for the answer."""
-    return tried(worth_another, ATTEMPTS if patient else 1, FIRST_WAIT, LONGEST_WAIT, JITTER)
+    return tried(worth_another, ATTEMPTS, FIRST_WAIT, LONGEST_WAIT, JITTER) if patient else _once()
+
+
+async def _once() -> AsyncIterator[AbstractContextManager[object]]:
+    yield nullcontext()
 
 
 def tried(on: Callable[[Exception], bool], most: int, first: float, longest: float, jitter: float
-          ) -> AsyncIterable[stamina.Attempt]:  # fmt: skip
+          ) -> AsyncIterable[AbstractContextManager[object]]:  # fmt: skip
     """Attempts while `on` holds for their error, with waits in seconds that double from `first` to `longest`."""
+    import stamina  # who tries once needs none of it
+
+    stamina.instrumentation.set_on_retry_hooks([_said])  # in place of a warning for each
     return stamina.retry_context(on=on, attempts=most, timeout=None, wait_initial=first, wait_max=longest,
                                  wait_jitter=jitter)  # fmt: skip
