@@ -1,30 +1,19 @@
-"""The commands of `media-sync`."""
+"""The commands of `media-sync`: their names and options. What a command does is imported when it is called."""
 
 from __future__ import annotations
 
 import io
-import os
 import sys
 import time
-from collections.abc import Awaitable, Callable
 from typing import Annotated
 
 import typer
 from loguru import logger
 
 from sidecar import __version__, logs
-from sidecar.cli import tables
-from sidecar.cli.bars import view
-from sidecar.cli.context import Context, command, leave, run_async, serving
-from sidecar.cli.exits import Exit, code_of_job, usage_line
-from sidecar.config import Wrong, near, quoted, shown_values, whole
-from sidecar.errors import ConfigError, UnknownSource
-from sidecar.jobreport import JobReport
-from sidecar.locks import LOCK, is_locked
-from sidecar.manifest import Item, Manifest
-from sidecar.models import shown
-from sidecar.orchestrator import SyncOrchestrator
-from sidecar.progress import ProgressManager
+from sidecar.cli.context import Context, command, leave
+from sidecar.cli.exits import Exit, usage_line
+from sidecar.config import shown_values
 
 app = typer.Typer(
     name="media-sync",
@@ -57,7 +46,6 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a name that this terminal cannot show is still shown
-    logs.setup("info", "auto")
     try:
         code = app(prog_name="media-sync", standalone_mode=False)
     except typer.Abort:
@@ -65,6 +53,7 @@ def main() -> None:
     except Exception as error:
         if (said := usage_line(error)) is None:
             raise
+        logs.setup("info", "auto")
         logger.error("{}", said)
         code = Exit.USAGE
     leave(int(code or 0))
@@ -97,37 +86,12 @@ def _config(context: typer.Context) -> None:
     _help(context)
 
 
-def _job(
-    context: Context,
-    action: str,
-    text: Callable[[JobReport], str],
-    work: Callable[[SyncOrchestrator, ProgressManager], Awaitable[JobReport]],
-    *,
-    looking: bool = False,
-) -> Exit:
-    """Run one job with progress, print its report, answer its code."""
-    from sidecar.workspace import open_workspace
-
-    progress = ProgressManager(action, (view(context.loaded.settings.log.format),))
-
-    async def whole() -> JobReport:
-        async with open_workspace(context.loaded, os.environ, looking=looking) as workspace:
-            try:
-                return await work(workspace.orchestrator, progress)
-            finally:
-                progress.close()
-
-    report = run_async(whole())
-    context.show(report.as_json(), lambda: text(report))
-    return code_of_job(report)
-
-
 @command(app, "sync")
 def sync(context: Context, names: Names = None, dry_run: DryRun = False) -> Exit:
     """Pull what is new into the library."""
-    return _job(
-        context, "sync", tables.sync_text, lambda o, p: o.sync(names or [], p, dry_run=dry_run), looking=dry_run
-    )
+    from sidecar.cli import working
+
+    return working.sync(context, names or [], dry_run=dry_run)
 
 
 @command(app, "purge")
@@ -141,13 +105,9 @@ def purge(
     purge__keep_newest: KeepNewest = None,
 ) -> Exit:
     """Delete old originals whose copies are proven."""
-    return _job(
-        context,
-        "purge",
-        tables.purge_text,
-        lambda o, p: o.purge(names or [], p, dry_run=dry_run, allow_empty=allow_empty),
-        looking=dry_run,
-    )
+    from sidecar.cli import working
+
+    return working.purge(context, names or [], dry_run=dry_run, allow_empty=allow_empty)
 
 
 @command(app, "run")
@@ -161,17 +121,9 @@ def run(
     purge__keep_newest: KeepNewest = None,
 ) -> Exit:
     """Sync, then purge if purge.enabled."""
+    from sidecar.cli import working
 
-    def text(report: JobReport) -> str:
-        return tables.sync_text(report) + ("\n\n" + tables.purge_text(report) if report.purge else "")
-
-    return _job(
-        context,
-        "run",
-        text,
-        lambda o, p: o.run(names or [], p, dry_run=dry_run, allow_empty=allow_empty),
-        looking=dry_run,
-    )
+    return working.run(context, names or [], dry_run=dry_run, allow_empty=allow_empty)
 
 
 @command(app, "verify")
@@ -180,131 +132,49 @@ def verify(context: Context, names: Names = None, dry_run: DryRun = False) -> Ex
 
     A damaged or missing copy is pulled again by the next sync if its original is still there.
     """
-    return _job(
-        context, "verify", tables.verify_text, lambda o, p: o.verify(names or [], p, dry_run=dry_run), looking=dry_run
-    )
+    from sidecar.cli import working
+
+    return working.verify(context, names or [], dry_run=dry_run)
 
 
 @command(app, "serve")
 def serve(context: Context, schedule__every: Every = None) -> Exit:
     """Sync and purge again and again, until told to stop. There is no result: --json is --log-format json."""
-    from sidecar import service
+    from sidecar.cli import working
 
-    serving()
-    try:
-        log, repeats = context.loaded.settings.log, logs.Repeats()
-        form = "json" if context.as_json else log.format
-        logs.setup(log.level, form, repeats=repeats)
-        run_async(service.serve(context.loaded, os.environ, lambda: view(form), repeats.next_pass))
-    except KeyboardInterrupt:
-        logger.info("stopped")
-    return Exit.DONE
+    return working.serve(context)
 
 
 @command(app, "sources")
 def sources(context: Context) -> Exit:
     """Show the sources, and what was left out and why."""
-    from sidecar.cli.looking import find_sources, sources_text
+    from sidecar.cli import looking
 
-    found = run_async(find_sources(context.loaded, os.environ))
-    context.show(found, lambda: sources_text(found))
-    if not any(left["faulty"] for left in found["left_out"]):
-        return Exit.DONE
-    return Exit.PARTLY if found["sources"] else Exit.USAGE
+    return looking.sources(context)
 
 
 @command(app, "doctor")
 def doctor(context: Context) -> Exit:
     """Check engine, folders, clocks and sources."""
-    from sidecar.cli.looking import doctor_exit, doctor_text, examine_all
+    from sidecar.cli import looking
 
-    checks = run_async(examine_all(context.loaded, os.environ))
-    rows = [{"name": c.name, "verdict": c.verdict.value, "detail": c.detail, "hint": c.hint} for c in checks]
-    context.show({"ok": all(c.error is None for c in checks), "checks": rows}, lambda: doctor_text(checks))
-    return doctor_exit(checks)
+    return looking.doctor(context)
 
 
 @command(app, "status")
 def status(context: Context) -> Exit:
     """Show what is stored, what waits, and the last jobs."""
-    settings = context.loaded.settings
-    manifest = Manifest.open_existing(settings.state)
-    totals, jobs = (manifest.totals(), manifest.jobs(5)) if manifest else ([], [])
-    if manifest:
-        manifest.close()
-    busy = is_locked(settings.state / LOCK)
-    value = {
-        "library": str(settings.library),
-        "busy": busy,
-        "sources": [
-            {
-                "name": t.name,
-                "kind": t.kind,
-                "transport": t.transport,
-                "container": t.container,
-                "stored": t.stored,
-                "purged": t.purged,
-                "vanished": t.vanished,
-                "waiting": t.waiting,
-                "bytes": t.bytes,
-            }
-            for t in totals
-        ],
-        "jobs": [
-            {
-                "job": j.id,
-                "action": j.action,
-                "cause": j.cause,
-                "started_ns": j.started_ns,
-                "ended_ns": j.ended_ns,
-                "ok": j.ok,
-                "result": tables.job_result(j, busy=busy),
-            }
-            for j in jobs
-        ],
-    }
-    context.show(value, lambda: f"library {settings.library}\n\n{tables.status_text(totals, jobs, busy=busy)}")
-    return Exit.DONE
+    from sidecar.cli import stored
+
+    return stored.status(context)
 
 
 @command(app, "list")
 def list_items(context: Context, names: Names = None, limit: Limit = "100", cursor: Cursor = None) -> Exit:
     """List stored files, what was stored last first."""
-    if cursor is not None and not cursor.isdigit():
-        raise ConfigError(f"--cursor {quoted(cursor)} is no cursor", hint="give the `next` of the page before")
-    try:
-        most = whole(1, 10_000)(limit)
-    except Wrong as error:
-        raise ConfigError(f"--limit {error}", hint=error.hint) from None
-    manifest = Manifest.open_existing(context.loaded.settings.state)
-    found: list[Item] = []
-    if manifest is not None:
-        try:
-            wanted = _known(names or [], [t.name for t in manifest.totals()] if names else [])
-            found = manifest.items(sources=wanted, limit=most + 1, before=int(cursor) if cursor else None)
-        finally:
-            manifest.close()
-    page, more = found[:most], len(found) > most
-    value = {"items": [i.as_json() for i in page], "next": str(page[-1].file_id) if more else None}
+    from sidecar.cli import stored
 
-    def text() -> str:
-        rows = [(i.source, i.state, tables.size(i.size), tables.when(i.mtime_ns), shown(i.library_path)) for i in page]
-        rest = f"\nmore: --cursor {page[-1].file_id}" if more else ""
-        if not rows:
-            return "nothing is stored yet" if cursor is None else "no more files"
-        return tables.table(("source", "state", "size", "modified", "in the library"), rows) + rest
-
-    context.show(value, text)
-    return Exit.DONE
-
-
-def _known(names: list[str], known: list[str]) -> list[str]:
-    """Source names as the manifest has them. Raises UnknownSource."""
-    for name in names:
-        if name.lower() not in known:
-            hint = near(name, known) or (f"there are {', '.join(known)}" if known else "nothing is stored yet")
-            raise UnknownSource(f"nothing was ever stored from a source {quoted(name)}", hint=hint)
-    return [name.lower() for name in names]
+    return stored.items(context, names or [], limit=limit, cursor=cursor)
 
 
 @command(app, "healthcheck")
@@ -320,6 +190,8 @@ def healthcheck(context: Context) -> Exit:
 @command(config_app, "show")
 def config_show(context: Context) -> Exit:
     """Show every setting in force, and where it came from."""
+    from sidecar.cli import tables
+
     values = shown_values(context.loaded)
     context.show(
         {v.key: {"value": v.value, "origin": v.origin} for v in values},

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import atexit
-import contextlib
 import functools
 import inspect
 import json
@@ -126,13 +125,8 @@ def command(app: typer.Typer, name: str) -> Callable[[Callable[..., Exit | None]
 
 
 def _ended(function: Callable[..., Exit | None], options: dict[str, Any], given: dict[str, Any]) -> Exit:
-    if options["log_format"] in ("text", "json"):  # for what is wrong with the settings themselves
-        logs.setup("info", options["log_format"])
     try:
-        loaded = settings_of(options, _settings_among(given))
-        privileges.settle(os.environ, (str(loaded.settings.library), str(loaded.settings.state)))
-        logs.SECRETS.add(*secrets_of(loaded.settings))
-        logs.setup(loaded.settings.log.level, loaded.settings.log.format)
+        loaded = _begun(options, given)
         ended = function(Context(options, loaded), **given) or Exit.DONE
         sys.stdout.flush()
         return ended
@@ -155,6 +149,19 @@ def _ended(function: Callable[..., Exit | None], options: dict[str, Any], given:
         )
         logger.debug("{}", traceback.format_exc())
         return Exit.UNEXPECTED
+
+
+def _begun(options: dict[str, Any], given: dict[str, Any]) -> Loaded:
+    """The settings, with rights and logs as they want them. What is wrong with them is logged as the options say."""
+    try:
+        loaded = settings_of(options, _settings_among(given))
+        privileges.settle(os.environ, (str(loaded.settings.library), str(loaded.settings.state)))
+    except BaseException:
+        logs.setup("info", options["log_format"] if options["log_format"] in ("text", "json") else "auto")
+        raise
+    logs.SECRETS.add(*secrets_of(loaded.settings))
+    logs.setup(loaded.settings.log.level, loaded.settings.log.format)
+    return loaded
 
 
 def _settings_among(given: dict[str, Any]) -> dict[str, Any]:
@@ -214,13 +221,15 @@ def serving() -> None:
 
 
 def leave(code: int) -> NoReturn:
-    """End the process. One that served ends at once: everything is closed and durable by then, and to take a program of
-    this size apart, module by module, takes a busy machine longer than the two seconds that people wait.
+    """End the process at once: everything is closed and durable by now. To take a program of this size apart, module by
+    module, takes as long as a pass in which nothing happened, and on a busy machine longer than people wait for.
     """
-    if _SERVING.is_set():
-        atexit._run_exitfuncs()
-        for stream in (sys.stdout, sys.stderr):
-            with contextlib.suppress(OSError, ValueError):
-                stream.flush()
-        os._exit(code)
-    sys.exit(code)
+    atexit._run_exitfuncs()
+    for stream in filter(None, (sys.stdout, sys.stderr)):
+        try:
+            stream.flush()
+        except BrokenPipeError:
+            continue  # whoever read this went away
+        except (OSError, ValueError):
+            code = code or int(Exit.UNEXPECTED)
+    os._exit(code)

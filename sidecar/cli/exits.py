@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import IntEnum
+from typing import TYPE_CHECKING
 
 from sidecar.errors import (
     Cancelled,
@@ -14,7 +15,9 @@ from sidecar.errors import (
     MediaSyncError,
     Refused,
 )
-from sidecar.jobreport import JobReport
+
+if TYPE_CHECKING:
+    from sidecar.jobreport import JobReport
 
 
 class Exit(IntEnum):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sidecar.cli import tables
+from sidecar.cli.context import Context, run_async
 from sidecar.cli.exits import Exit, common_code
 from sidecar.config import Loaded
 from sidecar.doctor import examine
@@ -15,6 +17,23 @@ from sidecar.transports import open_providers
 from sidecar.transports.base import SourceProvider
 
 SOURCE = "source "  # what the names of checks of one source begin with
+
+
+def sources(context: Context) -> Exit:
+    """The sources, and what was left out and why."""
+    found = run_async(find_sources(context.loaded, os.environ))
+    context.show(found, lambda: sources_text(found))
+    if not any(left["faulty"] for left in found["left_out"]):
+        return Exit.DONE
+    return Exit.PARTLY if found["sources"] else Exit.USAGE
+
+
+def doctor(context: Context) -> Exit:
+    """Engine, folders, clocks and sources, checked."""
+    checks = run_async(examine_all(context.loaded, os.environ))
+    rows = [{"name": c.name, "verdict": c.verdict.value, "detail": c.detail, "hint": c.hint} for c in checks]
+    context.show({"ok": all(c.error is None for c in checks), "checks": rows}, lambda: doctor_text(checks))
+    return doctor_exit(checks)
 
 
 async def find_sources(loaded: Loaded, env: Mapping[str, str]) -> dict[str, Any]:

@@ -1,0 +1,94 @@
+"""Commands that work on sources: `sync`, `purge`, `run`, `verify` and `serve`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Callable, Sequence
+
+from loguru import logger
+
+from sidecar import logs
+from sidecar.cli import tables
+from sidecar.cli.bars import view
+from sidecar.cli.context import Context, run_async, serving
+from sidecar.cli.exits import Exit, code_of_job
+from sidecar.jobreport import JobReport
+from sidecar.orchestrator import SyncOrchestrator
+from sidecar.progress import ProgressManager
+from sidecar.workspace import open_workspace
+
+
+def _job(
+    context: Context,
+    action: str,
+    text: Callable[[JobReport], str],
+    work: Callable[[SyncOrchestrator, ProgressManager], Awaitable[JobReport]],
+    *,
+    looking: bool,
+) -> Exit:
+    """Run one job with progress, print its report, answer its code."""
+    progress = ProgressManager(action, (view(context.loaded.settings.log.format),))
+
+    async def whole() -> JobReport:
+        async with open_workspace(context.loaded, os.environ, looking=looking) as workspace:
+            try:
+                return await work(workspace.orchestrator, progress)
+            finally:
+                progress.close()
+
+    report = run_async(whole())
+    context.show(report.as_json(), lambda: text(report))
+    return code_of_job(report)
+
+
+def sync(context: Context, names: Sequence[str], *, dry_run: bool) -> Exit:
+    """Pull what is new."""
+    return _job(context, "sync", tables.sync_text, lambda o, p: o.sync(names, p, dry_run=dry_run), looking=dry_run)
+
+
+def purge(context: Context, names: Sequence[str], *, dry_run: bool, allow_empty: bool) -> Exit:
+    """Delete old originals whose copies are proven."""
+    return _job(
+        context,
+        "purge",
+        tables.purge_text,
+        lambda o, p: o.purge(names, p, dry_run=dry_run, allow_empty=allow_empty),
+        looking=dry_run,
+    )
+
+
+def run(context: Context, names: Sequence[str], *, dry_run: bool, allow_empty: bool) -> Exit:
+    """Sync, then purge if that is enabled."""
+
+    def text(report: JobReport) -> str:
+        return tables.sync_text(report) + ("\n\n" + tables.purge_text(report) if report.purge else "")
+
+    return _job(
+        context,
+        "run",
+        text,
+        lambda o, p: o.run(names, p, dry_run=dry_run, allow_empty=allow_empty),
+        looking=dry_run,
+    )
+
+
+def verify(context: Context, names: Sequence[str], *, dry_run: bool) -> Exit:
+    """Re-read all copies."""
+    return _job(
+        context, "verify", tables.verify_text, lambda o, p: o.verify(names, p, dry_run=dry_run), looking=dry_run
+    )
+
+
+def serve(context: Context) -> Exit:
+    """Work until told to stop."""
+    from sidecar import service  # with HTTP and all: for this command alone
+
+    serving()
+    try:
+        log, repeats = context.loaded.settings.log, logs.Repeats()
+        form = "json" if context.as_json else log.format
+        logs.setup(log.level, form, repeats=repeats)
+        run_async(service.serve(context.loaded, os.environ, lambda: view(form), repeats.next_pass))
+    except KeyboardInterrupt:
+        logger.info("stopped")
+    return Exit.DONE
