@@ -1,6 +1,7 @@
 """Whether `serve` is alive and does what it should: the signs that it leaves, and the judgement on them.
 
-Judged are passes, the jobs that come by themselves: a small pull that an event asked for says nothing about them.
+Judged are passes, the jobs that come by themselves: a small pull that an event asked for says nothing about them. What
+of a pass is a fault, and what a warning, is ruled in outcomes.py.
 """
 
 from __future__ import annotations
@@ -12,17 +13,18 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from loguru import logger
 
 from sidecar.desk import JobDesk
 from sidecar.errors import ManifestDamaged, MediaSyncError
 from sidecar.jobreport import first_reasons
-from sidecar.jobs import PASSING, JobState
+from sidecar.jobs import PASSING, Action, JobState
 from sidecar.locks import LOCK, is_locked
 from sidecar.manifest import JobRow, Manifest
 from sidecar.models import NS
-from sidecar.outcomes import left_to_others
+from sidecar.outcomes import left_to_others, verdict
 
 BEAT = 15.0  # seconds between signs of life
 SILENT_NS = 2 * 60 * NS  # several beats: a busy disk may hold one up
@@ -95,27 +97,35 @@ def read_sign(manifest: Manifest) -> Sign | None:
     return Sign(told["beat_ns"], told.get("after_job", 0), told.get("due_ns"), told.get("still_ns"))
 
 
-def health(state: Path, now_ns: int) -> tuple[bool, str]:
-    """Whether the `serve` of this state folder is well, and the sentence that says so. For another process."""
+class Health(NamedTuple):
+    """Whether `serve` is well, the sentence that says so, and what somebody should look at all the same."""
+
+    ok: bool
+    sentence: str
+    warnings: tuple[str, ...] = ()
+
+
+def health(state: Path, now_ns: int) -> Health:
+    """How the `serve` of this state folder is. For another process."""
     manifest = Manifest.open_existing(state)
     if manifest is None:
-        return False, f"no manifest in {state}: nothing has run yet"
+        return Health(False, f"no manifest in {state}: nothing has run yet")
     try:
         sign, passes = read_sign(manifest), passes_of(manifest)
     finally:
         manifest.close()
     if sign is None:
-        return False, "serve has not started yet"
+        return Health(False, "serve has not started yet")
     if not is_locked(state / LOCK):
-        return False, "serve is not running"
+        return Health(False, "serve is not running")
     return judged(sign, passes, now_ns)
 
 
-def own_health(manifest: Manifest, now_ns: int) -> tuple[bool, str]:
+def own_health(manifest: Manifest, now_ns: int) -> Health:
     """The same for `serve` itself."""
     sign = read_sign(manifest)
     if sign is None:
-        return False, "serve has not started yet"
+        return Health(False, "serve has not started yet")
     return judged(sign, passes_of(manifest), now_ns)
 
 
@@ -126,29 +136,42 @@ def passes_of(manifest: Manifest) -> list[JobRow]:
     return newest + [job for job in manifest.last_jobs(sorted(PASSING)) if job.number not in known]
 
 
-def judged(sign: Sign, passes: Sequence[JobRow], now_ns: int) -> tuple[bool, str]:
+def judged(sign: Sign, passes: Sequence[JobRow], now_ns: int) -> Health:
     """The judgement on one sign and the passes that are known. Of each kind of pass the last one counts."""
     silence_ns = abs(now_ns - sign.beat_ns)  # either way: a clock that went back must not hide a serve that hangs
     if silence_ns > SILENT_NS:
-        return False, f"serve gave no sign of life for {silence_ns // NS} s"
+        return Health(False, f"serve gave no sign of life for {silence_ns // NS} s")
     ended = [job for job in passes if job.ended_ns is not None and job.number > sign.after_job]
     if sign.still_ns is not None and now_ns - sign.still_ns > max(HANGS_NS, UNUSUAL * usual_ns(ended)):
-        return False, f"work hangs: nothing moved for {(now_ns - sign.still_ns) // NS} s"
+        return Health(False, f"work hangs: nothing moved for {(now_ns - sign.still_ns) // NS} s")
     if sign.due_ns is not None and now_ns - sign.due_ns > LATE_NS:
-        return False, f"a pass was due {(now_ns - sign.due_ns) // NS} s ago and did not begin"
+        return Health(False, f"a pass was due {(now_ns - sign.due_ns) // NS} s ago and did not begin")
     if not ended:
-        return True, "serve is at its first pass"
+        return Health(True, "serve is at its first pass")
     last: dict[tuple[str, tuple[str, ...]], JobRow] = {}
     for job in ended:
         if job.state != JobState.CANCELLED and not _open(job):  # being told to stop is no failure, and no success
             last.setdefault((job.action, job.sources), job)
-    failed = next((job for job in last.values() if not job.ok), None)
-    if failed is not None:
-        told = json.loads(failed.report or "{}")
-        why = "; ".join(first_reasons(told)) or f"{told.get('failed', 0)} files failed"
-        what = "pass" if failed.action in ("run", "sync") else failed.action
-        return False, f"the last {what} failed: {why}"
-    return True, f"the last pass ended well {(now_ns - (ended[0].ended_ns or 0)) // NS} s ago"
+    warnings: list[str] = []
+    for job in last.values():
+        faults, lesser = _judged_job(job)
+        if faults:
+            what = "pass" if job.action in ("run", "sync") else job.action
+            return Health(False, f"the last {what} failed: {'; '.join(faults)}")
+        warnings += (one for one in lesser if one not in warnings)
+    well = "ended, and all else is safe" if warnings else "ended well"
+    return Health(True, f"the last pass {well} {(now_ns - (ended[0].ended_ns or 0)) // NS} s ago", tuple(warnings))
+
+
+def _judged_job(job: JobRow) -> tuple[Sequence[str], Sequence[str]]:
+    """Faults and warnings of a job that ended."""
+    if job.ok:
+        return (), ()
+    told = json.loads(job.report or "{}")
+    found = verdict(Action(job.action), told.get("result"), str(told.get("problem") or ""))
+    if not found.faults and not found.warnings:  # what cannot be told is not called well
+        return first_reasons(told) or [f"{told.get('failed', 0)} files failed"], ()
+    return found.faults, found.warnings
 
 
 def _open(job: JobRow) -> bool:

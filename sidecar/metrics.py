@@ -107,7 +107,7 @@ class Metrics:
             return
         at = view.ended_ns / NS
         for source, action, entry in entries(view):
-            if went_well(entry) and at > self._last.get((source, action), 0.0):
+            if went_well(action, entry) and at > self._last.get((source, action), 0.0):
                 self._last[source, action] = at
                 self._success.labels(source, action.value).set(at)
 

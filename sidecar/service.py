@@ -14,7 +14,7 @@ from loguru import logger
 from sidecar.config import Loaded, Settings
 from sidecar.desk import JobDesk
 from sidecar.events import Event, JobChanged
-from sidecar.health import Heart, own_health
+from sidecar.health import Health, Heart, own_health
 from sidecar.jobs import PASSING, Action, Cause, JobState, Request
 from sidecar.metrics import Metrics
 from sidecar.orchestrator import first_of
@@ -68,7 +68,7 @@ async def _http(work: Workspace, desk: JobDesk, metrics: Metrics) -> AsyncIterat
         return
     from sidecar.api.opening import answering  # heavy, and only this needs it
 
-    async def well() -> tuple[bool, str]:
+    async def well() -> Health:
         return await asyncio.to_thread(own_health, work.manifest, time.time_ns())
 
     async with answering(work.tools, desk, work.providers, well, metrics.text):

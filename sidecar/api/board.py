@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from sidecar.api.previews import Previews
 from sidecar.config import Settings
 from sidecar.desk import JobDesk
+from sidecar.health import Health
 from sidecar.jobwork import Tools
 from sidecar.manifest import Search
 
@@ -17,14 +18,14 @@ from sidecar.manifest import Search
 class Board:
     """The parts of one running service.
 
-    `health` says whether the service and its last pass are well, and in which sentence. `engines` ask each provider for
+    `health` says whether the service and its last passes are well. `engines` ask each provider for
     a sign of life, and raise MediaSyncError. `metrics` is what Prometheus reads, None where nothing is counted.
     """
 
     tools: Tools
     desk: JobDesk
     search: Search
-    health: Callable[[], Awaitable[tuple[bool, str]]]
+    health: Callable[[], Awaitable[Health]]
     engines: tuple[Callable[[], Awaitable[None]], ...]
     metrics: Callable[[], bytes] | None = None
     clock: Callable[[], float] = time.monotonic

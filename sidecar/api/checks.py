@@ -9,6 +9,7 @@ from typing import Any
 
 from sidecar.api.board import Board
 from sidecar.errors import MediaSyncError
+from sidecar.health import Health
 
 FRESH = 2.0  # seconds that an answer counts
 PATIENCE = 3.0  # seconds for an answer
@@ -16,10 +17,11 @@ PATIENCE = 3.0  # seconds for an answer
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """Whether one part is well, and a sentence that says so."""
+    """Whether one part is well, a sentence that says so, and what is to be looked at though it is."""
 
     ok: bool
     detail: str
+    warnings: tuple[str, ...] = ()
 
 
 class _Shared:
@@ -74,7 +76,7 @@ async def _answers(engines: Sequence[Callable[[], Awaitable[None]]]) -> Checked:
     return Checked(True, "it answers")
 
 
-async def _judged(health: Callable[[], Awaitable[tuple[bool, str]]]) -> Checked:
+async def _judged(health: Callable[[], Awaitable[Health]]) -> Checked:
     try:
         return Checked(*await health())
     except MediaSyncError as error:

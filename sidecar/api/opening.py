@@ -12,6 +12,7 @@ from sidecar.api.board import Board
 from sidecar.api.server import listen, serving
 from sidecar.api.tokens import FILE_NAME, keys_of
 from sidecar.desk import JobDesk
+from sidecar.health import Health
 from sidecar.jobwork import Tools
 from sidecar.manifest import Search
 from sidecar.transports.base import SourceProvider
@@ -22,7 +23,7 @@ async def answering(
     tools: Tools,
     desk: JobDesk,
     providers: Sequence[SourceProvider],
-    health: Callable[[], Awaitable[tuple[bool, str]]],
+    health: Callable[[], Awaitable[Health]],
     metrics: Callable[[], bytes] | None = None,
 ) -> AsyncIterator[None]:
     """Answer HTTP while the body runs. Raises ConfigError when nothing can listen at `api.listen`."""

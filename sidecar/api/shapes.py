@@ -282,11 +282,15 @@ class SourceList(Shape):
 
 
 class Safe(Shape):
-    """The one answer: whether everything is safe."""
+    """The one answer: whether everything is safe. `ok` by the same rule as /readyz and the heartbeat."""
 
     ok: bool
     sentence: str = Field(examples=["the last pass ended well 12 s ago"])
     reasons: list[str] = Field(description="What is not well.")
+    warnings: list[str] = Field(
+        description="What somebody should look at while all else is safe.",
+        examples=[["comfyui: 1 file could not be stored (permission denied); each pass tries again"]],
+    )
 
 
 class Part(Shape):

@@ -23,6 +23,7 @@ from sidecar.jobs import Action, JobState, JobView
 from sidecar.logs import SECRETS
 from sidecar.manifest import SourceTotals
 from sidecar.models import LeftOut, Source, shown
+from sidecar.outcomes import went_well
 from sidecar.patience import Slowed
 from sidecar.progress import Snapshot
 
@@ -149,13 +150,13 @@ def totals(sources: Sequence[SourceTotals]) -> Json:
 
 
 def successes(jobs: Sequence[JobView]) -> dict[str, int]:
-    """When each source was last pulled without a fault, as these jobs tell, newest first; ns since the epoch."""
+    """When each source was last pulled, but for single files, as these jobs tell, newest first; ns since the epoch."""
     found: dict[str, int] = {}
     for view in jobs:
         if view.ended_ns is None or view.request.dry_run or view.state not in (JobState.DONE, JobState.PARTLY):
             continue
         key = {Action.SYNC: "sources", Action.RUN: "sync"}.get(view.request.action)
         for report in (view.result or {}).get(key or "", ()):
-            if not report.get("error") and not report.get("failed"):
+            if went_well(Action.SYNC, report):
                 found.setdefault(str(report["name"]), view.ended_ns)
     return found

@@ -182,9 +182,10 @@ def healthcheck(context: Context) -> Exit:
     """Whether serve is alive and its last pass succeeded."""
     from sidecar.health import health
 
-    ok, sentence = health(context.loaded.settings.state, time.time_ns())
-    context.show({"ok": ok, "detail": sentence}, lambda: sentence)
-    return Exit.DONE if ok else Exit.UNEXPECTED
+    found = health(context.loaded.settings.state, time.time_ns())
+    context.show({"ok": found.ok, "detail": found.sentence, "warnings": list(found.warnings)},
+                 lambda: "\n".join((found.sentence, *found.warnings)))  # fmt: skip
+    return Exit.DONE if found.ok else Exit.UNEXPECTED
 
 
 @command(config_app, "show")

@@ -8,9 +8,10 @@ from sidecar.events import Event, JobChanged
 from sidecar.jobs import PASSING, JobState, JobView
 from sidecar.logs import SECRETS
 from sidecar.notify.sender import Message, Sender
-from sidecar.outcomes import left_to_others, why_not
+from sidecar.outcomes import left_to_others, verdict_of, why_not
 
 START, FAIL = "/start", "/fail"
+MOST = 2000  # bytes of what is said
 
 
 class Heartbeat:
@@ -33,11 +34,11 @@ class Heartbeat:
                 self._sender.put(Message(below(self._url, START), b""))
         elif view.state.ended:
             self._begun.discard(view.id)
-            if view.state is JobState.DONE:
-                if not left_to_others(view.result):
-                    self._sender.put(Message(self._url, b""))
-            elif view.state is not JobState.CANCELLED:  # being told to stop is no failure
-                self._sender.put(Message(below(self._url, FAIL), SECRETS.hide(why_not(view)).encode()[:2000]))
+            if view.state is JobState.CANCELLED or (view.state is JobState.DONE and left_to_others(view.result)):
+                return  # being told to stop is no failure, and what others did no success
+            said = SECRETS.hide(why_not(view)).encode()[:MOST]  # warnings go with a success
+            well = view.state is JobState.DONE or (view.state is JobState.PARTLY and not verdict_of(view).faults)
+            self._sender.put(Message(self._url if well else below(self._url, FAIL), said))
 
 
 def below(url: str, suffix: str) -> str:

@@ -22,6 +22,7 @@ from sidecar.catalog import Catalog
 from sidecar.config import ApiSettings, Settings
 from sidecar.desk import JobDesk
 from sidecar.events import Bus
+from sidecar.health import Health
 from sidecar.jobwork import Tools
 from sidecar.library import Library
 from sidecar.manifest import Manifest, NewFile, Search
@@ -106,7 +107,7 @@ class Api:
         self.library = Library.open(self.settings.library, expect=None)
         self.search = Search(self.settings.state)
         self.bus = Bus()
-        self.well = True, "the last pass ended well"
+        self.well = Health(True, "the last pass ended well")
         self.pings = 0
         self._loop = asyncio.new_event_loop()
         self._stop = asyncio.Event()
@@ -155,7 +156,7 @@ class Api:
         self.pings += 1
         await asyncio.sleep(0.3)
 
-    async def _health(self) -> tuple[bool, str]:
+    async def _health(self) -> Health:
         return self.well
 
     def ask(self, path: str, method: str = "GET", headers: Mapping[str, str] | None = None, *,

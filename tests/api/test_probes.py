@@ -6,9 +6,11 @@ import json
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
+from sidecar.health import Health
 from tests.api.running import Api, Reply, as_control, problem
 from tests.engine.commands import eventually
 
@@ -41,7 +43,7 @@ def test_who_asks_at_the_same_time_shares_one_question_to_the_engine(api: Api) -
 
 
 def test_a_pass_that_failed_is_not_ready_and_alive(api: Api) -> None:
-    api.well = False, "the last pass failed: container secret-name is gone"
+    api.well = Health(False, "the last pass failed: container secret-name is gone")
     try:
         eventually(lambda: ready(api).status == 503, "the failed pass to be seen")
         found = ready(api)
@@ -52,8 +54,24 @@ def test_a_pass_that_failed_is_not_ready_and_alive(api: Api) -> None:
         status = api.ask("/api/v1/status", headers=as_control()).json
         assert status["safe"]["reasons"] == ["last pass: the last pass failed: container secret-name is gone"]
     finally:
-        api.well = True, "well"
+        api.well = Health(True, "well")
     eventually(lambda: ready(api).status == 200, "readiness")
+
+
+def test_a_warning_is_shown_and_everything_is_ready(api: Api) -> None:
+    warning = "gen: 1 file could not be stored (permission denied); each pass tries again"
+    api.well = Health(True, "the last pass ended, and all else is safe 1 s ago", (warning,))
+
+    def safe() -> Any:
+        return api.ask("/api/v1/status", headers=as_control()).json["safe"]
+
+    try:
+        eventually(lambda: warning in safe()["warnings"], "the warning")
+        assert (safe()["ok"], safe()["reasons"]) == (True, [])
+        assert ready(api).status == 200
+        assert b"gen" not in ready(api).body
+    finally:
+        api.well = Health(True, "well")
 
 
 def test_a_library_without_its_marker_is_not_ready(api: Api) -> None:

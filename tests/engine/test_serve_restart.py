@@ -9,7 +9,7 @@ import pytest
 from generators import container as inside
 from generators import images
 
-from sidecar.health import health
+from sidecar.health import Health, health
 from sidecar.transports.docker.events import WAITS
 from tests.engine.commands import eventually, heavy_png, log_lines, serving, stop
 from tests.rig.engine import OwnEngine, why_not
@@ -27,7 +27,7 @@ def own() -> Iterator[OwnEngine]:
 
 
 def test_an_engine_that_is_restarted_and_killed(cli: Program, own: OwnEngine) -> None:
-    def verdict() -> tuple[bool, str]:
+    def verdict() -> Health:
         return health(cli.state, time.time_ns())
 
     def put(name: str, seed: int) -> None:

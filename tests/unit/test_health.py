@@ -7,16 +7,17 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
 from sidecar.desk import JobDesk
-from sidecar.health import BEAT, HANGS_NS, JUDGED, LATE_NS, SILENT_NS, Heart, Sign, judged, passes_of, usual_ns
+from sidecar.health import BEAT, HANGS_NS, JUDGED, LATE_NS, SILENT_NS, Health, Heart, Sign, judged, passes_of, usual_ns
 from sidecar.jobs import Action, Cause, JobState, JobView, Request
 from sidecar.manifest import JobRow, Manifest
 from sidecar.manifest.history import QUIET_KEPT
 from sidecar.models import NS
+from sidecar.outcomes import SINGLE
 from sidecar.progress import ProgressManager, Snapshot
 
 NOW = 1_700_000_000 * NS
@@ -35,17 +36,65 @@ SIGN = Sign(NOW - NS, after_job=10, due_ns=NOW + MINUTE)
 
 
 def test_before_the_first_pass_ended_all_is_well() -> None:
-    assert judged(SIGN, [], NOW) == (True, "serve is at its first pass")
-    assert judged(SIGN, [row(9, ok=False)], NOW) == (True, "serve is at its first pass"), "that was an earlier serve"
+    assert judged(SIGN, [], NOW) == Health(True, "serve is at its first pass")
+    assert judged(SIGN, [row(9, ok=False)], NOW) == Health(True, "serve is at its first pass"), (
+        "that was an earlier serve"
+    )
 
 
 def test_the_last_pass_of_each_kind_counts() -> None:
     assert judged(SIGN, [row(12), row(11, ok=False)], NOW)[0]
     bad = row(12, ok=False, problem="engine gone")
-    assert judged(SIGN, [bad, row(11)], NOW) == (False, "the last pass failed: engine gone")
+    assert judged(SIGN, [bad, row(11)], NOW) == Health(False, "the last pass failed: engine gone")
     purge = row(11, ok=False, action="purge", problem="library moved")
-    assert judged(SIGN, [row(13, action="sync"), row(12, action="sync"), purge], NOW) == (
+    assert judged(SIGN, [row(13, action="sync"), row(12, action="sync"), purge], NOW) == Health(
         False, "the last purge failed: library moved")  # fmt: skip
+
+
+def partly(number: int, action: str, *entries: dict[str, Any]) -> JobRow:
+    return replace(row(number, ok=False, action=action), report=json.dumps({"result": {"sources": entries}}))
+
+
+def test_a_file_that_cannot_be_read_is_a_warning_and_many_are_a_fault() -> None:
+    def night(failed: int) -> Health:
+        problems = [{"path": "a.png", "reason": "permission denied"}]
+        return judged(SIGN, [partly(12, "sync", {"name": "gen", "failed": failed, "problems": problems})], NOW)
+
+    found = night(1)
+    assert found == (True, "the last pass ended, and all else is safe 1 s ago",
+                     ("gen: 1 file could not be stored (permission denied); each pass tries again",))  # fmt: skip
+    assert night(SINGLE).ok
+    assert night(SINGLE + 1)[:2] == (
+        False, f"the last pass failed: gen: {SINGLE + 1} files could not be stored (permission denied)")  # fmt: skip
+    assert judged(SIGN, [row(13, action="sync"), partly(12, "sync")], NOW).warnings == (), "until a pass has it"
+
+
+def test_a_source_that_fails_as_a_whole_is_a_fault() -> None:
+    gone = {"name": "gen", "failed": 1, "problems": [{"path": "", "reason": "its container was removed"}]}
+    assert judged(SIGN, [partly(12, "sync", gone)], NOW)[:2] == (
+        False, "the last pass failed: gen: its container was removed")  # fmt: skip
+    assert not judged(SIGN, [partly(12, "purge", {"name": "gen", "failed": 0, "error": "engine gone"})], NOW).ok
+
+
+def test_what_was_kept_is_at_no_risk() -> None:
+    refused = judged(SIGN, [partly(12, "purge", {"name": "gen", "failed": 0, "refused": "the clock jumped"})], NOW)
+    assert (refused.ok, refused.warnings) == (True, ("gen: not purged: the clock jumped",))
+    assert judged(SIGN, [partly(12, "purge", {"name": "gen", "failed": 2})], NOW).ok
+
+
+def test_a_copy_is_lost_when_its_original_is_gone() -> None:
+    def checked(**counts: int) -> Health:
+        return judged(SIGN, [row(13), partly(12, "verify", {"name": "gen", "ok": False, **counts})], NOW)
+
+    again = checked(missing=1, damaged=1, forgotten=2)
+    assert (again.ok, again.warnings) == (True, ("gen: 2 copies are damaged or missing, and pulled again",))
+    assert checked(missing=2, damaged=0, forgotten=1).sentence == (
+        "the last verify failed: gen: 1 copy is damaged or missing, and the originals are gone")  # fmt: skip
+
+
+def test_what_cannot_be_told_is_not_called_well() -> None:
+    assert not judged(SIGN, [partly(12, "sync", {"name": "gen", "failed": 0})], NOW).ok
+    assert not judged(SIGN, [row(12, ok=False)], NOW).ok
 
 
 def test_a_pass_that_left_its_sources_to_other_jobs_shows_nothing() -> None:
@@ -57,7 +106,7 @@ def test_a_pass_that_left_its_sources_to_other_jobs_shows_nothing() -> None:
 
 def test_a_serve_that_hangs_is_noticed_whatever_the_clock_does() -> None:
     for later in (NOW + SILENT_NS, NOW - SILENT_NS - 2 * NS):
-        ok, why = judged(SIGN, [row(11)], later)
+        ok, why, _ = judged(SIGN, [row(11)], later)
         assert (ok, "no sign of life" in why) == (False, True)
     assert SILENT_NS > 4 * BEAT * NS
 
@@ -73,7 +122,7 @@ def test_a_pass_that_hangs_is_noticed_and_a_long_one_that_moves_is_not() -> None
 
 def test_a_schedule_that_does_not_fire_is_noticed() -> None:
     assert judged(replace(SIGN, due_ns=NOW - LATE_NS), [row(11)], NOW)[0]
-    ok, why = judged(replace(SIGN, due_ns=NOW - LATE_NS - NS), [row(11)], NOW)
+    ok, why, _ = judged(replace(SIGN, due_ns=NOW - LATE_NS - NS), [row(11)], NOW)
     assert (ok, why) == (False, "a pass was due 121 s ago and did not begin")
     assert judged(replace(SIGN, due_ns=None), [row(11)], NOW)[0], "nothing is due, ever"
 

@@ -24,6 +24,7 @@ from loguru import logger
 from sidecar import logs
 from sidecar.cleanup.report import PurgeReport
 from sidecar.config import NotifySettings
+from sidecar.errors import SourceGone
 from sidecar.events import Bus, Event, FileFailed, FileStored, JobChanged, SourceSlowed
 from sidecar.jobreport import JobReport
 from sidecar.jobs import Action, Cause, JobState, JobView, Request
@@ -159,14 +160,18 @@ async def test_a_pass_starts_and_ends_well(receiver: Receiver) -> None:
 
 
 async def test_a_pass_that_fails_says_why(receiver: Receiver) -> None:
-    bad = SyncReport("comfy", "c", "/o", "docker")
+    bad, worse = (SyncReport(name, "c", "/o", "docker") for name in ("comfy", "forge"))
     bad.failed.append(Problem(b"a.png", "the read stalled"))
+    worse.error = SourceGone("its container was removed")
     async with telling(heartbeat_url=f"{receiver.url}/ping?create=1") as bus:
         bus.emit(job(JobState.FAILED, problem="cannot reach Docker with token=abcdef123456"))
+        bus.emit(job(JobState.PARTLY, report=JobReport("j1", "run", sync=[bad, worse])))
         bus.emit(job(JobState.PARTLY, report=JobReport("j1", "run", sync=[bad])))
-        await receiver.until(2)
-    assert [path for path, _, _ in receiver.got] == ["/ping/fail"] * 2
-    assert [body for _, body, _ in receiver.got] == [b"cannot reach Docker with token=***", b"1 files failed"]
+        await receiver.until(3)
+    assert [path for path, _, _ in receiver.got] == ["/ping/fail"] * 2 + ["/ping"]
+    single = b"comfy: 1 file could not be stored (the read stalled); each pass tries again"
+    assert [body for _, body, _ in receiver.got] == [
+        b"cannot reach Docker with token=***", b"forge: its container was removed; " + single, single]  # fmt: skip
 
 
 async def test_only_passes_are_judged(receiver: Receiver) -> None:

@@ -16,6 +16,7 @@ from sidecar.api.routes.jobs import start
 from sidecar.api.shapes import JobAsked
 from sidecar.desk import JobDesk
 from sidecar.errors import TooManyJobs
+from sidecar.health import Health
 from sidecar.jobwork import Tools
 from sidecar.manifest import Search
 from sidecar.orchestrator import SyncOrchestrator
@@ -24,8 +25,8 @@ from tests.unit.test_desk import tools_in
 ASKED = JobAsked(action="purge", preview="ab")
 
 
-async def well() -> tuple[bool, str]:
-    return True, ""
+async def well() -> Health:
+    return Health(True, "")
 
 
 @pytest.fixture

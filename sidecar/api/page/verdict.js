@@ -4,11 +4,12 @@ import { at, keyed, make, say } from "./dom.js";
 import { ago, size, whole } from "./words.js";
 
 export function showVerdict(status) {
-  const { ok, sentence, reasons } = status.safe;
+  const { ok, sentence, reasons, warnings } = status.safe;
   const word = at("verdict-word");
-  word.className = `word ${ok ? "good" : "bad"}`;
-  say(word, `${ok ? "✓ Yes" : "✗ Look here"} — ${sentence}`);
-  keyed(at("verdict-reasons"), reasons, (reason) => reason, () => make("li"), (item, reason) => say(item, reason));
+  const [mood, answer] = !ok ? ["bad", "✗ Look here"] : warnings.length ? ["warn", "! Yes, but look"] : ["good", "✓ Yes"];
+  word.className = `word ${mood}`;
+  say(word, `${answer} — ${sentence}`);
+  keyed(at("verdict-reasons"), [...reasons, ...warnings], (reason) => reason, () => make("li"), (item, reason) => say(item, reason));
   showTotals(status.totals);
   showSources(status.sources);
 }

@@ -28,11 +28,13 @@ async def status(board: TheBoard, checks: TheChecks) -> Any:
     reasons = [f"{name.replace('_', ' ')}: {one.detail}" for name, one in found.items() if not one.ok]
     reasons += [f"source {one['name']}: {one['slowed']['reason']}" for one in sources if one["slowed"]]
     reasons += [f"source {one['name']}: {one['reason']}" for one in sources if one["reason"]]
+    warnings = [warning for one in found.values() for warning in one.warnings]
     latest = board.tools.catalog.latest()
     if latest is not None and not latest.sources:
-        reasons.append("sources: there is none to work on")
+        warnings.append("sources: there is none to work on")
+    sentence = _sentence(reasons, found["last_pass"].detail)
     return {
-        "safe": {"ok": not reasons, "sentence": _sentence(reasons, found["last_pass"].detail), "reasons": reasons},
+        "safe": {"ok": not reasons, "sentence": sentence, "reasons": reasons, "warnings": warnings},
         **{name: {"ok": found[name].ok, "detail": found[name].detail} for name in ("engine", "library", "manifest")},
         "last_pass": await asyncio.to_thread(_last_pass, board),
         "jobs": {"running": len(board.desk.running()), "queued": len(board.desk.queued())},
