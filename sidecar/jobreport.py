@@ -13,8 +13,9 @@ from sidecar.errors import ConfigError, MediaSyncError
 from sidecar.jobs import Action
 from sidecar.logs import size
 from sidecar.models import LeftOut
+from sidecar.outcomes import ACCEPT
 from sidecar.sync.report import SyncReport
-from sidecar.verify import VerifyReport
+from sidecar.verify import MISSING, VerifyReport
 
 LISTED = 100  # files of each list that a job's record keeps
 
@@ -144,13 +145,16 @@ def log_sync(report: SyncReport) -> None:
 
 
 def log_verify(report: VerifyReport) -> None:
-    """One line for a source's copies, one for each that is not what it should be."""
+    """One line for a source's copies, and one for each that is damaged; those that are missing may be many."""
     for path, reason in report.problems[:100]:
-        logger.bind(file=path).error("the copy is {}", reason)
-    level = "INFO" if report.ok else "ERROR"
+        if reason != MISSING:
+            logger.bind(file=path).error("the copy is {}", reason)
+    level = "ERROR" if report.lost else "INFO" if report.ok else "WARNING"
+    again = f", {report.forgotten} to be pulled again" if report.forgotten else ""
+    hint = f" — {ACCEPT}" if report.lost else ""
     logger.bind(bytes=report.size).log(
-        level, "verified: {} copies, {}, {} missing, {} damaged in {:.1f} s", report.checked, size(report.size),
-        report.missing, report.damaged, report.seconds)  # fmt: skip
+        level, "verified: {} copies, {}, {} missing, {} damaged{} in {:.1f} s{}", report.checked, size(report.size),
+        report.missing, report.damaged, again, report.seconds, hint)  # fmt: skip
 
 
 def log_purge(report: PurgeReport, *, dry_run: bool) -> None:

@@ -57,7 +57,8 @@ Picked = Mapping[str, tuple[tuple[bytes, bytes], ...]]  # per source: (root, pat
 class Request:
     """What is asked for. No `sources` means all, less those in `without`.
 
-    `files` narrows a purge to these originals, per source: whatever else a plan finds stays.
+    `accept_missing`: copies that a check misses, and whose originals are gone, were deleted on purpose. `files` narrows
+    a purge to these originals, per source: whatever else a plan finds stays.
     """
 
     action: Action
@@ -67,6 +68,7 @@ class Request:
     allow_empty: bool = False
     files: Picked | None = None
     without: tuple[str, ...] = ()
+    accept_missing: bool = False
 
     def equals(self, other: Request) -> bool:
         """Whether both ask for the same, whoever asks. What names single files is its own."""

@@ -48,9 +48,10 @@ class SyncOrchestrator:
         return await self.perform(Request(Action.PURGE, cause, tuple(names), dry_run, allow_empty), progress)
 
     async def verify(self, names: Sequence[str], progress: ProgressManager, *, dry_run: bool = False,
-                     cause: Cause = Cause.COMMAND) -> JobReport:  # fmt: skip
-        """Re-read the copies of the named sources, or all. In a dry run nothing is forgotten."""
-        return await self.perform(Request(Action.VERIFY, cause, tuple(names), dry_run), progress)
+                     accept_missing: bool = False, cause: Cause = Cause.COMMAND) -> JobReport:  # fmt: skip
+        """Re-read the copies of the named sources, or all. In a dry run nothing is forgotten, or given up."""
+        request = Request(Action.VERIFY, cause, tuple(names), dry_run, accept_missing=accept_missing)
+        return await self.perform(request, progress)
 
     async def run(self, names: Sequence[str], progress: ProgressManager, *, dry_run: bool = False,
                   allow_empty: bool = False, cause: Cause = Cause.COMMAND) -> JobReport:  # fmt: skip
@@ -172,7 +173,8 @@ class SyncOrchestrator:
                 await purges.purge_together(sorted(willing, key=lambda s: s.name))
 
     async def _verify(self, report: JobReport, request: Request, progress: ProgressManager) -> None:
-        engine = VerifyEngine(self._tools.library, self._tools.manifest, self._tools.clock_ns)
+        engine = VerifyEngine(self._tools.library, self._tools.manifest, self._tools.clock_ns,
+                              accept_missing=request.accept_missing)  # fmt: skip
         report.verify = await engine.run(request.sources, request.without, progress, dry_run=request.dry_run)
         for one in report.verify:
             with logger.contextualize(source=one.name):

@@ -18,6 +18,7 @@ from typing import Any
 
 from sidecar.jobs import Action, JobState, JobView
 
+ACCEPT = "bring lost copies back from a backup; what was deleted on purpose: `media-sync verify --accept-missing`"
 SINGLE = 10  # files of one source: what keeps more of them away is wrong with the source
 TOLD = 10  # of each kind
 
@@ -65,7 +66,7 @@ def _of_copies(entry: Mapping[str, Any]) -> tuple[str, str]:
     wrong = int(entry.get("missing") or 0) + int(entry.get("damaged") or 0)
     again = min(wrong, int(entry.get("forgotten") or 0))
     lost = wrong - again
-    fault = f"{lost} {_copies(lost)} damaged or missing, and the originals are gone" if lost else ""
+    fault = f"{lost} {_copies(lost)} damaged or missing, and the originals are gone — {ACCEPT}" if lost else ""
     return fault, f"{again} {_copies(again)} damaged or missing, and pulled again" if again else ""
 
 

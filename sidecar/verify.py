@@ -24,6 +24,7 @@ from sidecar.waiting import finished
 READERS = 2  # copies that are read at the same time: a disk has other things to do
 PAGE = 200  # copies that are asked of the manifest at once
 LISTED = 1000  # problems that a report names
+MISSING = "missing"
 _PIECE = 1 << 20  # bytes between two looks at whether to stop
 
 
@@ -31,7 +32,8 @@ _PIECE = 1 << 20  # bytes between two looks at whether to stop
 class VerifyReport:
     """What re-reading the copies of one source found. `missing` and `damaged` are copies, `forgotten` files.
 
-    Forgotten is what is pulled again by the next sync, where its original is still there.
+    Forgotten is what is pulled again by the next sync, where its original is still there. `given_up` are copies that
+    are missing because somebody deleted them on purpose, and said so.
     """
 
     name: str
@@ -40,8 +42,14 @@ class VerifyReport:
     missing: int = 0
     damaged: int = 0
     forgotten: int = 0
+    given_up: int = 0
     seconds: float = 0.0
     problems: list[tuple[bytes, str]] = field(default_factory=list)
+
+    @property
+    def lost(self) -> int:
+        """Copies that are missing or damaged and that no sync brings again."""
+        return self.missing + self.damaged - self.forgotten
 
     @property
     def ok(self) -> bool:
@@ -58,6 +66,7 @@ class VerifyReport:
             "missing": self.missing,
             "damaged": self.damaged,
             "forgotten": self.forgotten,
+            "given_up": self.given_up,
             "seconds": round(self.seconds, 3),
             "problems": [{"path": shown(path), "reason": reason} for path, reason in self.problems[:most]],
         }
@@ -68,10 +77,13 @@ class VerifyReport:
 class VerifyEngine:
     """Reads and compares. Changes nothing but what the manifest believes to be stored."""
 
-    def __init__(self, library: Library, manifest: Manifest, clock_ns: Callable[[], int] = time.time_ns) -> None:
+    def __init__(self, library: Library, manifest: Manifest, clock_ns: Callable[[], int] = time.time_ns, *,
+                 accept_missing: bool = False) -> None:  # fmt: skip
+        """`accept_missing`: copies that are missing, and whose originals are gone, were deleted on purpose."""
         self._library = library
         self._manifest = manifest
         self._clock_ns = clock_ns
+        self._accept_missing = accept_missing
 
     async def run(self, names: Sequence[str], without: Sequence[str], progress: ProgressManager, *,
                   dry_run: bool = False) -> list[VerifyReport]:  # fmt: skip
@@ -134,7 +146,7 @@ class VerifyEngine:
         fd = self._library.open_copy(copy.library_path)
         if fd is None:
             count.advance(copy.size)
-            return "missing"
+            return MISSING
         try:
             digest, size = _digest(fd, count, stop)
         except OSError as error:
@@ -148,12 +160,18 @@ class VerifyEngine:
     async def _account(self, report: VerifyReport, page: Sequence[Recorded], reasons: Sequence[str], *,
                        dry_run: bool) -> None:  # fmt: skip
         lost: list[int] = []
+        given_up: list[Recorded] = []
+        back = [copy for copy, reason in zip(page, reasons, strict=True) if copy.given_up and reason != MISSING]
         for copy, reason in zip(page, reasons, strict=True):
             report.checked += 1
             report.size += copy.size
             if not reason:
                 continue
-            if reason == "missing":
+            if reason == MISSING and not copy.stored and (copy.given_up or self._accept_missing):
+                report.given_up += 1
+                given_up += [] if copy.given_up else [copy]
+                continue
+            if reason == MISSING:
                 report.missing += 1
             else:
                 report.damaged += 1
@@ -161,9 +179,15 @@ class VerifyEngine:
                 lost.append(copy.file_id)
             if len(report.problems) < LISTED:
                 report.problems.append((copy.library_path, reason))
-        if lost and not dry_run:
+        if dry_run:
+            return
+        if lost:
             await asyncio.to_thread(self._manifest.distrust, lost, self._clock_ns())
             report.forgotten += len(lost)
+        if given_up:
+            await asyncio.to_thread(self._manifest.give_up, given_up)
+        if back:
+            await asyncio.to_thread(self._manifest.take_back, back)
 
 
 def _new_places(page: Sequence[Recorded], seen: set[int]) -> list[Recorded]:

@@ -185,6 +185,9 @@ class JobAsked(Asked):
     sources: list[Name] = Field(default_factory=list, max_length=100, description="Only these; empty for all.")
     dry_run: bool = Field(False, description="Say what would be done, and change nothing.")
     preview: str | None = Field(None, max_length=64, description="The preview whose files are to be purged.")
+    accept_missing: bool = Field(
+        False, description="With `verify`: missing copies whose originals are gone were deleted on purpose."
+    )
 
 
 # -- what a purge would do ------------------------------------------------------------------------------------------

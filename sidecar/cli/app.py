@@ -30,6 +30,11 @@ app.add_typer(config_app, name="config")
 Names = Annotated[list[str] | None, typer.Argument(metavar="SOURCE", help="Only these sources.", show_default=False)]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and change nothing.")]
 AllowEmpty = Annotated[bool, typer.Option("--allow-empty", help="Allow a purge that leaves nothing.")]
+AcceptMissing = Annotated[
+    bool,
+    typer.Option("--accept-missing", help="Missing copies whose originals are gone were deleted on purpose: never "
+                                          "complain of them again."),
+]  # fmt: skip
 OlderThan = Annotated[
     str | None, typer.Option("--older-than", metavar="AGE", help="Least age of what is deleted (24h).")
 ]
@@ -127,14 +132,16 @@ def run(
 
 
 @command(app, "verify")
-def verify(context: Context, names: Names = None, dry_run: DryRun = False) -> Exit:
+def verify(
+    context: Context, names: Names = None, dry_run: DryRun = False, accept_missing: AcceptMissing = False
+) -> Exit:
     """Re-read all copies and compare them with the record.
 
     A damaged or missing copy is pulled again by the next sync if its original is still there.
     """
     from sidecar.cli import working
 
-    return working.verify(context, names or [], dry_run=dry_run)
+    return working.verify(context, names or [], dry_run=dry_run, accept_missing=accept_missing)
 
 
 @command(app, "serve")

@@ -14,6 +14,7 @@ from sidecar.jobreport import JobReport
 from sidecar.logs import printable, size
 from sidecar.manifest import JobRow, SourceTotals
 from sidecar.models import NS, Problem, shown
+from sidecar.outcomes import ACCEPT
 from sidecar.sync.report import SyncReport
 
 __all__ = ["job_result", "purge_text", "size", "status_text", "sync_text", "table", "verify_text", "when"]
@@ -176,12 +177,14 @@ def verify_text(report: JobReport) -> str:
     """What a check of the copies found, a line per source, then what is wrong."""
     if not report.verify:
         return "nothing is stored yet"
-    head = ("source", "copies", "size", "missing", "damaged", "to be pulled again", "seconds")
+    head = ("source", "copies", "size", "missing", "damaged", "to be pulled again", "given up", "seconds")
     rows = [
-        (r.name, r.checked, size(r.size), r.missing, r.damaged, r.forgotten, f"{r.seconds:.1f}") for r in report.verify
+        (r.name, r.checked, size(r.size), r.missing, r.damaged, r.forgotten, r.given_up, f"{r.seconds:.1f}")
+        for r in report.verify
     ]
     wrong = [f"{r.name}: {shown(path)}: {reason}" for r in report.verify for path, reason in r.problems[:LISTED]]
-    return "\n".join([table(head, rows), *map(printable, wrong)])
+    hint = [f"{ACCEPT[0].upper()}{ACCEPT[1:]}."] if any(r.lost for r in report.verify) else []
+    return "\n".join([table(head, rows), *map(printable, wrong), *hint])
 
 
 def status_text(totals: Sequence[SourceTotals], jobs: Sequence[JobRow], *, busy: bool) -> str:

@@ -72,10 +72,14 @@ def run(context: Context, names: Sequence[str], *, dry_run: bool, allow_empty: b
     )
 
 
-def verify(context: Context, names: Sequence[str], *, dry_run: bool) -> Exit:
+def verify(context: Context, names: Sequence[str], *, dry_run: bool, accept_missing: bool) -> Exit:
     """Re-read all copies."""
     return _job(
-        context, "verify", tables.verify_text, lambda o, p: o.verify(names, p, dry_run=dry_run), looking=dry_run
+        context,
+        "verify",
+        tables.verify_text,
+        lambda o, p: o.verify(names, p, dry_run=dry_run, accept_missing=accept_missing),
+        looking=dry_run,
     )
 
 

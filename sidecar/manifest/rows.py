@@ -172,10 +172,14 @@ class CostRow:
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """A file and its copy as they were recorded. `stored`: the original was still there at the last look."""
+    """A file and its copy as they were recorded. `stored`: the original was still there at the last look.
+
+    `given_up`: somebody said that the copy was deleted on purpose.
+    """
 
     file_id: int
     library_path: bytes
     hash: bytes
     size: int
     stored: bool
+    given_up: bool = False

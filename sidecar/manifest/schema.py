@@ -126,6 +126,13 @@ _MIGRATIONS = (
     """
     ALTER TABLE jobs ADD COLUMN quiet INTEGER NOT NULL DEFAULT 0;
     """,
+    # places in the library whose copies were deleted on purpose, up to the file that had it last: no check complains of
+    # those any more, but does of what is stored there later
+    """
+    CREATE TABLE given_up (
+        library_path BLOB PRIMARY KEY, file_id INTEGER NOT NULL REFERENCES files
+    ) STRICT, WITHOUT ROWID;
+    """,
 )
 
 VERSION = len(_MIGRATIONS)

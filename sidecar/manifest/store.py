@@ -282,14 +282,25 @@ class Manifest:
         Left out is a copy that did not prove itself and whose content was stored again elsewhere.
         """
         rows = self._read(
-            "SELECT f.id, f.library_path, f.hash, f.size, f.state = 'stored' FROM files f "
-            "JOIN contents c ON c.hash = f.hash "
+            "SELECT f.id, f.library_path, f.hash, f.size, f.state = 'stored', f.id <= g.file_id FROM files f "
+            "JOIN contents c ON c.hash = f.hash LEFT JOIN given_up g ON g.library_path = f.library_path "
             "WHERE f.source_id = (SELECT id FROM sources WHERE name = ?1) AND (?2 IS NULL OR f.id < ?2) "
             "AND NOT (f.state = 'replaced' AND c.library_path != f.library_path) "
             "ORDER BY f.id DESC LIMIT ?3",
             (source, before, limit),
         )
-        return [Recorded(r[0], r[1], r[2], r[3], bool(r[4])) for r in rows]
+        return [Recorded(r[0], r[1], r[2], r[3], bool(r[4]), bool(r[5])) for r in rows]
+
+    def give_up(self, copies: Iterable[Recorded]) -> None:
+        """Somebody says that these copies were deleted on purpose; what is stored in their places later was not."""
+        with self._transaction() as db:
+            db.executemany("INSERT OR REPLACE INTO given_up VALUES (?, ?)",
+                           ((copy.library_path, copy.file_id) for copy in copies))  # fmt: skip
+
+    def take_back(self, copies: Iterable[Recorded]) -> None:
+        """These copies are there again, so that they can be lost again."""
+        with self._transaction() as db:
+            db.executemany("DELETE FROM given_up WHERE library_path = ?", ((copy.library_path,) for copy in copies))
 
     def open_purges(self, key: SourceKey, root: bytes) -> list[OpenPurge]:
         """Intents without an outcome, also of earlier generations, which may have left files on a volume."""

@@ -17,7 +17,7 @@ from sidecar.jobs import Action, Cause, JobState, JobView, Request
 from sidecar.manifest import JobRow, Manifest
 from sidecar.manifest.history import QUIET_KEPT
 from sidecar.models import NS
-from sidecar.outcomes import SINGLE
+from sidecar.outcomes import ACCEPT, SINGLE
 from sidecar.progress import ProgressManager, Snapshot
 
 NOW = 1_700_000_000 * NS
@@ -88,8 +88,8 @@ def test_a_copy_is_lost_when_its_original_is_gone() -> None:
 
     again = checked(missing=1, damaged=1, forgotten=2)
     assert (again.ok, again.warnings) == (True, ("gen: 2 copies are damaged or missing, and pulled again",))
-    assert checked(missing=2, damaged=0, forgotten=1).sentence == (
-        "the last verify failed: gen: 1 copy is damaged or missing, and the originals are gone")  # fmt: skip
+    lost = f"gen: 1 copy is damaged or missing, and the originals are gone — {ACCEPT}"
+    assert checked(missing=2, damaged=0, forgotten=1).sentence == f"the last verify failed: {lost}"
 
 
 def test_what_cannot_be_told_is_not_called_well() -> None:

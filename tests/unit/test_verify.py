@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from sidecar.jobs import Action
+from sidecar.outcomes import verdict
 from sidecar.progress import ProgressManager
 from sidecar.verify import VerifyEngine, VerifyReport
 from tests.api.running import Api
@@ -29,8 +31,15 @@ def copy_of(made: Api, name: str) -> Path:
     return next(path for path in made.settings.library.rglob(name) if path.is_file())
 
 
-async def verified(made: Api, *, dry_run: bool = False) -> list[VerifyReport]:
-    engine = VerifyEngine(made.library, made.manifest)
+def end_originals(made: Api, *names: str) -> None:
+    """As after a purge."""
+    paths = [f"{name}.png".encode() for name in names]
+    marks = ",".join("?" * len(paths))
+    made.manifest._db.execute(f"UPDATE files SET state = 'purged' WHERE path IN ({marks})", paths)
+
+
+async def verified(made: Api, *, dry_run: bool = False, accept_missing: bool = False) -> list[VerifyReport]:
+    engine = VerifyEngine(made.library, made.manifest, accept_missing=accept_missing)
     return await engine.run((), (), ProgressManager("verify"), dry_run=dry_run)
 
 
@@ -51,6 +60,47 @@ async def test_what_is_missing_or_damaged_is_found_and_forgotten(made: Api) -> N
         }
     (total,) = await asyncio.to_thread(made.manifest.totals)
     assert total.stored == 1, "the next sync pulls the others again"
+
+
+async def test_what_was_deleted_on_purpose_is_told_until_somebody_says_so(made: Api) -> None:
+    for name in ("good", "unwanted", "bad", "here"):
+        await asyncio.to_thread(made.store, "gen", f"{name}.png".encode(), f"the {name} picture".encode())
+    await asyncio.to_thread(end_originals, made, "good", "unwanted", "bad")
+    copy_of(made, "unwanted.png").unlink()
+    copy_of(made, "bad.png").write_bytes(b"the evl picture")
+    for _ in range(2):
+        (report,) = await verified(made)
+        assert (report.missing, report.damaged, report.lost, report.given_up) == (1, 1, 2, 0)
+    (report,) = await verified(made, dry_run=True, accept_missing=True)
+    assert (report.missing, report.given_up) == (0, 1), "what a real one would do"
+    assert (await verified(made))[0].missing == 1, "and did not"
+    copy_of(made, "here.png").unlink()
+    (report,) = await verified(made, accept_missing=True)
+    assert (report.missing, report.forgotten, report.given_up) == (1, 1, 1), "what has its original is pulled again"
+    (report,) = await verified(made)
+    assert (report.damaged, report.lost, report.given_up) == (1, 2, 1), "a damaged copy, and a loss of today, are told"
+    assert (report.ok, verdict(Action.VERIFY, {"sources": [report.as_json()]}).faults != ()) == (False, True)
+    copy_of(made, "bad.png").unlink()
+    (report,) = await verified(made, accept_missing=True)
+    assert (report.ok, report.given_up) == (True, 3)
+    assert (await verified(made))[0].ok, "and never again"
+
+
+async def test_what_is_stored_in_the_place_of_a_copy_that_was_given_up_can_be_lost(made: Api) -> None:
+    await asyncio.to_thread(made.store, "gen", b"a.png", b"the picture")
+    await asyncio.to_thread(end_originals, made, "a")
+    copy = copy_of(made, "a.png")
+    copy.unlink()
+    assert (await verified(made, accept_missing=True))[0].given_up == 1
+    copy.write_bytes(b"the picture")  # from a backup
+    assert (await verified(made))[0].given_up == 0
+    copy.unlink()
+    assert (await verified(made))[0].lost == 1
+    assert (await verified(made, accept_missing=True))[0].given_up == 1
+    await asyncio.to_thread(made.store, "gen", b"a.png", b"the picture")  # the generator made it again
+    await asyncio.to_thread(end_originals, made, "a")
+    copy.unlink()
+    assert (await verified(made))[0].lost == 1
 
 
 async def test_reading_ends_when_it_is_told_to(made: Api) -> None:

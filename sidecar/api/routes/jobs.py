@@ -70,9 +70,12 @@ def _submit(board: Board, asked: JobAsked) -> JobView:
     if action is Action.PURGE and not asked.dry_run:
         raise Problem(409, "a purge has to be looked at before it is confirmed",
                       hint=f"POST {API}/purge/preview, then send its id as `preview`")  # fmt: skip
+    if asked.accept_missing and action is not Action.VERIFY:
+        raise Problem(409, "accept_missing is for a verify", hint='send {"action": "verify", "accept_missing": true}')
     require_known(board, asked.sources)
     names = tuple(name.lower() for name in asked.sources)
-    return board.desk.submit(Request(action, Cause.API, names, dry_run=asked.dry_run))
+    request = Request(action, Cause.API, names, asked.dry_run, accept_missing=asked.accept_missing)
+    return board.desk.submit(request)
 
 
 def _confirm(board: Board, asked: JobAsked, preview: str) -> JobView:
