@@ -23,7 +23,8 @@ from sidecar.transports.base import Change, Gap, Happened, SourceProvider
 LOOK = 5.0  # seconds: how late a clock that was set is noticed
 PATIENCE = 2.0  # seconds that the first pass waits for an engine to be heard
 FIRST_AGAIN_NS, LONGEST_AGAIN_NS = 30 * NS, 15 * 60 * NS  # from a pass that failed to the next attempt, doubling
-UNREADY = (1.0, 2.0, 4.0, 8.0, 15.0)  # seconds: a generator makes its output folder a while after it started
+# seconds between looks: a generator makes its output folder a while after it started, mostly within a few seconds
+UNREADY = (0.5, 0.5, 1.0, 1.0, 1.0, 2.0, 4.0, 8.0, 12.0)
 
 
 def ask(desk: JobDesk, request: Request) -> None:

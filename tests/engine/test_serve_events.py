@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
+
 import docker
 import pytest
 
 from tests.conftest import MakeGenerator
-from tests.engine.commands import ALONE, eventually, heavy_png, log_lines, stop
+from tests.engine.commands import ALONE, eventually, heavy_png, log_lines, serving, stop
 from tests.rig.program import Program
 
 pytestmark = pytest.mark.alone
@@ -37,3 +39,17 @@ def test_what_starts_and_what_stops(cli: Program, generator: MakeGenerator, engi
     jobs = cli("status", "--json").json["jobs"]
     assert {job["cause"] for job in jobs} <= {"start", "event"}, jobs
     assert not [line for line in log_lines(err) if line["level"] == "error"], err
+
+
+def test_a_folder_that_is_made_after_the_start(cli: Program, generator: MakeGenerator) -> None:
+    made, other = generator(), generator()
+    made.put({"a.png": heavy_png(100, 1)}, age=60)
+    other.put({"b.png": heavy_png(100, 2)}, age=60)
+    assert made.container.exec_run(["mv", "/output", "/not-yet"]).exit_code == 0
+    made.container.stop(timeout=0)
+    with serving(cli, "--source", f"a={made.name}:/output", "--source", f"b={other.name}:/output", **RARELY):
+        eventually((cli.library / "b" / "b.png").exists, "the first pass")
+        made.container.start()
+        time.sleep(1)  # it is looked at, and has no output folder
+        assert made.container.exec_run(["mv", "/not-yet", "/output"]).exit_code == 0
+        eventually((cli.library / "a" / "a.png").exists, "what lay in the folder that came late")
