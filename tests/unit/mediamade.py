@@ -7,9 +7,10 @@ import random
 import struct
 import tempfile
 import wave
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from types import MappingProxyType
 from typing import Any
 
 import av
@@ -45,6 +46,9 @@ def exif() -> Image.Exif:
     return made
 
 
+COMMENT: Mapping[str, str] = MappingProxyType({"comment": '{"prompt": 1}'})
+
+
 @dataclass(frozen=True)
 class Film:
     """A recipe for one file of FFmpeg's."""
@@ -55,10 +59,11 @@ class Film:
     pixels: str = "yuv420p"
     layout: str = ""  # set for sound
 
-    def write(self, target: Any, *, until: str = "end") -> None:
+    def write(self, target: Any, *, until: str = "end", tags: Mapping[str, str] = COMMENT) -> None:
         """Write to a file name or object; with `until` of `header` or `content`, stop as a killed writer stops."""
         film = av.open(target, "w", format=self.format, options=self.options)
-        film.metadata["comment"] = '{"prompt": 1}'
+        for key, text in tags.items():
+            film.metadata[key] = text
         stream: Any = film.add_stream(self.codec, rate=48000 if self.layout else 10)
         if self.layout:
             stream.layout = self.layout
