@@ -13,7 +13,7 @@ from sidecar.media.metadata.values import words
 MOST_TEXT = 8 << 20
 """Bytes of one text; large ComfyUI workflows have one or two million. What is longer is named and passed over."""
 _MOST_TEXTS = 2 * MOST_TEXT  # bytes of all texts of a file together
-_MOST_READS = 200_000  # a few hundred are usual; a file of empty parts would ask for one every few bytes
+_MOST_READS = 50_000  # a few hundred are usual; a file of empty parts would ask for one every few bytes
 
 
 Readable = str | bytes | os.PathLike[str] | os.PathLike[bytes] | BinaryIO | io.RawIOBase
