@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from functools import partial
 
 from sidecar.cleanup.clock import ClockWatch
 from sidecar.cleanup.plan import Candidate, PurgePlan, PurgeRules, RootPlan, day_begun, limit, plan_root
-from sidecar.cleanup.proofs import Provers, batches
+from sidecar.cleanup.proofs import Prover, batches
 from sidecar.cleanup.report import PurgeReport
 from sidecar.cleanup.settle import Settler
 from sidecar.errors import MediaSyncError
 from sidecar.events import Bus, FileKept, FilePurged
 from sidecar.library import Library
-from sidecar.manifest import Ended, Manifest, SourceKey
-from sidecar.media.kinds import PRIVATE_PREFIX, is_dated_folder
+from sidecar.manifest import Ended, Manifest
+from sidecar.media.kinds import is_dated_folder
 from sidecar.models import FileStat, PurgeItem, PurgeOutcome, PurgeResult, Source, shown
 from sidecar.progress import ProgressManager, by_folder
 from sidecar.transports.base import TransportAdapter
@@ -159,13 +157,12 @@ class _RootPurge:
         for candidate in sorted(self._plan.candidates, key=lambda c: c.stat.path):
             by_owner[candidate.owner].append(candidate)
         key = await asyncio.to_thread(self._engine.manifest.enter, self._source, self._engine.clock_ns())
-        provers = Provers(self._engine.library)
+        prover = Prover(self._engine.library, self._engine.manifest, key, self._job, self._engine.clock_ns)
         try:
             for owner, candidates in by_owner.items():
                 try:
-                    async for result in self._adapter.purge(
-                        self._plan.root, self._batches(key, candidates, owner, provers), owner
-                    ):
+                    proven = self._batches(candidates, owner, prover)
+                    async for result in self._adapter.purge(self._plan.root, proven, owner):
                         self._take(result)
                 finally:
                     self._show()
@@ -173,45 +170,31 @@ class _RootPurge:
                 if self._engine.rules.remove_empty_dated:
                     await self._remove_empty(owner)
         finally:
-            await provers.close()
+            await prover.close()
 
-    async def _batches(self, key: SourceKey, candidates: Sequence[Candidate], owner: tuple[int, int], provers: Provers
+    async def _batches(self, candidates: Sequence[Candidate], owner: tuple[int, int], prover: Prover
                        ) -> AsyncIterator[Sequence[PurgeItem]]:  # fmt: skip
-        """Prove copies, record the intent, hand over. A batch's outcome is recorded with the next one's intent.
+        """Hand over what is proven and intended; meanwhile the next batch is, and what became of the last is recorded.
 
-        Copies are proven while the batch before is deleted, and count only while the library is where it was.
+        That the library is where it was is looked at once more for each batch, right before it goes.
         """
-        ahead = batches(candidates)
-        some = next(ahead, [])
-        proofs = provers.begin(some)
-        while some:
-            reasons = await provers.reasons(proofs)
-            self._engine.library.check_marker()
-            sound = await self._sound(some, reasons)
-            some = next(ahead, [])
-            proofs = provers.begin(some)
-            if not sound:
-                continue
-            items = _items(sound)
-            intents = [(c.file_id, item.private) for c, item in zip(sound, items, strict=True)]
-            await asyncio.to_thread(self._record, partial(self._engine.manifest.intend, key, self._job, intents, owner,
-                                                          self._engine.clock_ns()))  # fmt: skip
-            self._by_path = {c.stat.path: c for c in sound}
-            yield items
-            self._show()
-
-    async def _sound(self, some: Sequence[Candidate], reasons: Sequence[str]) -> list[Candidate]:
-        """Those whose copies proved themselves; of the others it is told why they stay."""
-        unproven: list[int] = []
-        for candidate, reason in zip(some, reasons, strict=True):
-            if reason:
+        waiting = batches(candidates)
+        some = next(waiting, None)
+        coming = prover.begin(some, owner, ()) if some else None
+        recorded = 0
+        while coming is not None:
+            ready = await asyncio.wrap_future(coming)
+            del self._ended[:recorded]
+            for candidate, reason in ready.doubtful:
                 self._keep(candidate, reason)
                 self._report.failed += 1
-                unproven.append(candidate.file_id)
-        if not unproven:
-            return list(some)
-        await asyncio.to_thread(self._engine.manifest.distrust, unproven, self._engine.clock_ns())
-        return [candidate for candidate, reason in zip(some, reasons, strict=True) if not reason]
+            self._engine.library.check_marker()
+            some, recorded = next(waiting, None), len(self._ended)
+            coming = prover.begin(some, owner, tuple(self._ended)) if some else None
+            if ready.items:
+                self._by_path = {c.stat.path: c for c in ready.sound}
+                yield ready.items
+                self._show()
 
     def _take(self, result: PurgeResult) -> None:
         candidate = self._by_path.pop(result.item.path)
@@ -260,14 +243,10 @@ class _RootPurge:
         self._engine.bus.emit(FileKept(self._job, self._report.name, candidate.stat.path, reason))
 
     def _conclude(self) -> None:
-        """Record the outcomes of the last batch."""
+        """Record the outcomes that no later batch took with it; to say one twice does no harm."""
         if self._ended:
-            self._record(partial(self._engine.manifest.conclude, self._job, now_ns=self._engine.clock_ns()))
-
-    def _record(self, commit: Callable[[Sequence[Ended]], None]) -> None:
-        """What could not be recorded is kept for another try; to say it twice does no harm."""
-        commit(self._ended)
-        self._ended = []
+            self._engine.manifest.conclude(self._job, self._ended, self._engine.clock_ns())
+            self._ended = []
 
     async def _remove_empty(self, owner: tuple[int, int]) -> None:
         today = day_begun(self._engine.clock_ns())
@@ -292,13 +271,3 @@ def _upwards(folder: bytes) -> Iterator[bytes]:
     while folder:
         yield folder
         folder = folder.rpartition(b"/")[0]
-
-
-def _items(candidates: Sequence[Candidate]) -> list[PurgeItem]:
-    """Each with a private name of its own that nobody can guess."""
-    digits = secrets.token_hex(12 * len(candidates)).encode()
-    return [
-        PurgeItem(c.stat.path, c.stat.size, c.stat.mtime_ns, c.stat.exact, c.sha256,
-                  PRIVATE_PREFIX + digits[24 * n : 24 * n + 24])
-        for n, c in enumerate(candidates)
-    ]  # fmt: skip

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from sidecar.manifest.rows import SourceKey
@@ -21,12 +23,21 @@ def add_intents(db: sqlite3.Connection, key: SourceKey, job: str, items: Iterabl
 
 
 def end_intents(db: sqlite3.Connection, job: str, ended: Sequence[Ended], now_ns: int) -> None:
-    db.executemany(
-        "UPDATE purges SET outcome = ?, detail = ?, ended_ns = ? WHERE file_id = ? AND job = ? AND outcome IS NULL",
-        [(outcome.value, detail, now_ns, file_id, job) for file_id, outcome, detail in ended
-         if outcome is not PurgeOutcome.STRANDED],
-    )  # fmt: skip
-    db.executemany(
-        "UPDATE files SET state = ?, ended_ns = ? WHERE id = ? AND state = 'stored'",
-        [(_STATE_AFTER[outcome], now_ns, file_id) for file_id, outcome, _ in ended if outcome in _STATE_AFTER],
-    )
+    """Nearly all end alike, so that a statement for each kind of end is enough."""
+    alike: dict[tuple[PurgeOutcome, str], list[int]] = defaultdict(list)
+    for file_id, outcome, detail in ended:
+        alike[outcome, detail].append(file_id)
+    for (outcome, detail), file_ids in alike.items():
+        some = json.dumps(file_ids)
+        if outcome is not PurgeOutcome.STRANDED:
+            db.execute(
+                "UPDATE purges SET outcome = ?, detail = ?, ended_ns = ? WHERE job = ? AND outcome IS NULL "
+                "AND file_id IN (SELECT value FROM json_each(?))",
+                (outcome.value, detail, now_ns, job, some),
+            )
+        if outcome in _STATE_AFTER:
+            db.execute(
+                "UPDATE files SET state = ?, ended_ns = ? WHERE state = 'stored' "
+                "AND id IN (SELECT value FROM json_each(?))",
+                (_STATE_AFTER[outcome], now_ns, some),
+            )

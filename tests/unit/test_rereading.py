@@ -7,17 +7,20 @@ import hashlib
 import os
 import resource
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from sidecar.cleanup.plan import Candidate
-from sidecar.cleanup.proofs import BATCH, BATCH_BYTES, Provers, batches
-from sidecar.errors import Cancelled
-from sidecar.library import Library, TooManyOpen
+from sidecar.cleanup.proofs import BATCH, BATCH_BYTES, Prover, batches
+from sidecar.errors import Cancelled, LibraryUnsafe
+from sidecar.library import OWN_FOLDER, Library, TooManyOpen
 from sidecar.library.rereading import AT_ONCE
-from sidecar.models import FileStat
+from sidecar.manifest import Manifest, NewFile, SourceKey
+from sidecar.models import FileStat, PurgeOutcome, Source
 from sidecar.mounts import mount_of
 
 
@@ -109,33 +112,87 @@ def test_reading_ends_when_told_to(library: Library) -> None:
     assert open_files() == before
 
 
-async def test_provers_say_why_a_copy_does_not_stand_for_its_original(library: Library) -> None:
-    wanted = {b"gen/%d.png" % n: b"%d" % n for n in range(100)}
-    some = [candidate(write(library, path, data), data) for path, data in wanted.items()]
-    write(library, b"gen/3.png", b"#")
-    write(library, b"gen/70.png", b"70 and more")
-    (library.root / "gen/99.png").unlink()
-    provers = Provers(library)
-    try:
-        reasons = await provers.reasons(provers.begin(some))
-    finally:
-        await provers.close()
-    damaged, missing = "its library copy is damaged", "its library copy is missing"
-    assert {n: reason for n, reason in enumerate(reasons) if reason} == {3: damaged, 70: damaged, 99: missing}
+@pytest.fixture
+def world(library: Library, tmp_path: Path) -> Iterator[World]:
+    manifest = Manifest.open(tmp_path / "state")
+    source = Source("gen", "comfyui", "docker", "g1", "c", (b"/output",), "running")
+    yield World(library, manifest, manifest.enter(source, 1))
+    manifest.close()
 
 
-async def test_provers_that_are_cancelled_leave_no_thread(library: Library) -> None:
-    path = write(library, b"gen/film.mp4", b"")
-    os.truncate(library.root / "gen/film.mp4", 1 << 40)
+@dataclass
+class World:
+    """What a prover works on, all of it real."""
+
+    library: Library
+    manifest: Manifest
+    key: SourceKey
+
+    def stored(self, path: bytes, data: bytes) -> Candidate:
+        """A file that was pulled."""
+        stat = FileStat(path, len(data), 0)
+        write(self.library, b"gen/" + path, data)
+        self.manifest.record(self.key, b"/output", [NewFile(stat, sha(data), b"gen/" + path, "image")], 1)
+        known = self.manifest.known(self.key, b"/output")[path]
+        return Candidate(known.file_id, stat, sha(data), known.library_path, (0, 0))
+
+    @asynccontextmanager
+    async def prover(self) -> AsyncIterator[Prover]:
+        prover = Prover(self.library, self.manifest, self.key, "job", lambda: 7)
+        try:
+            yield prover
+        finally:
+            await prover.close()
+
+    def open_intents(self) -> set[bytes]:
+        return {intent.path for intent in self.manifest.open_purges(self.key, b"/output")}
+
+
+async def test_what_is_proven_is_intended_and_the_rest_is_not_trusted_any_more(world: World) -> None:
+    some = [world.stored(b"%02d.png" % n, b"%d" % n) for n in range(70)]
+    write(world.library, b"gen/03.png", b"#")
+    write(world.library, b"gen/67.png", b"67 and more")
+    (world.library.root / "gen/69.png").unlink()
+    async with world.prover() as prover:
+        proven = await asyncio.wrap_future(prover.begin(some[:69], (1, 2), ()))
+        assert {c.stat.path: reason for c, reason in proven.doubtful} == dict.fromkeys(
+            (b"03.png", b"67.png"), "its library copy is damaged"
+        )
+        paths = [c.stat.path for c in some[:69] if c.stat.path not in (b"03.png", b"67.png")]
+        assert [c.stat.path for c in proven.sound] == [item.path for item in proven.items] == paths
+        assert len({item.private for item in proven.items}) == 67
+        assert world.open_intents() == set(paths)
+        assert set(world.manifest.known(world.key, b"/output")) == {*paths, b"69.png"}
+        ended = [(c.file_id, PurgeOutcome.PURGED, "") for c in proven.sound[:60]]
+        last = await asyncio.wrap_future(prover.begin(some[69:], (1, 2), ended))
+        assert [reason for _, reason in last.doubtful] == ["its library copy is missing"]
+        assert world.open_intents() == set(paths[60:])
+        assert set(world.manifest.known(world.key, b"/output")) == set(paths[60:])
+
+
+async def test_without_the_library_nothing_is_judged(world: World) -> None:
+    some = [world.stored(b"a.png", b"a"), world.stored(b"b.png", b"b")]
+    (world.library.root / "gen/a.png").unlink()
+    (world.library.root / OWN_FOLDER / "library.json").unlink()
+    async with world.prover() as prover:
+        with pytest.raises(LibraryUnsafe):
+            await asyncio.wrap_future(prover.begin(some, (0, 0), ()))
+    assert world.open_intents() == set()
+    assert set(world.manifest.known(world.key, b"/output")) == {b"a.png", b"b.png"}
+
+
+async def test_a_prover_that_is_not_waited_for_any_more_leaves_no_thread(world: World) -> None:
+    film = world.stored(b"film.mp4", b"")
+    os.truncate(world.library.root / "gen/film.mp4", 1 << 40)
     before = threading.active_count()
-    provers = Provers(library)
-    waiting = asyncio.create_task(provers.reasons(provers.begin([candidate(path)] * 300)))
-    await asyncio.sleep(0.1)
-    waiting.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await waiting
-    await provers.close()
-    assert threading.active_count() <= before + 1  # the loop's own helper, which closed the others
+    async with world.prover() as prover:
+        waiting = asyncio.ensure_future(asyncio.wrap_future(prover.begin([film] * 300, (0, 0), ())))
+        await asyncio.sleep(0.1)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+    assert threading.active_count() <= before + 1  # the loop's own helper, which waited for the others
+    assert world.open_intents() == set()
 
 
 def test_batches_are_of_so_many_files_or_so_many_bytes() -> None:

@@ -454,13 +454,12 @@ def drop_second_name(fd, private, name):
 
 def digest(fd, out, buffer=bytearray(CHUNK)):
     total, view = hashlib.sha256(), memoryview(buffer)
-    with os.fdopen(os.dup(fd), "rb", buffering=0) as source:
-        while True:
-            count = source.readinto(buffer)
-            if not count:
-                return total.hexdigest().encode()
-            total.update(view[:count])
-            out.beat()
+    while True:
+        count = os.readv(fd, [view])
+        if not count:
+            return total.hexdigest().encode()
+        total.update(view[:count])
+        out.beat()
 
 
 class Wanted:
