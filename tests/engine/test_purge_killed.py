@@ -5,20 +5,38 @@ from __future__ import annotations
 import hashlib
 import json
 import random
+import sqlite3
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 
+from sidecar.cleanup.proofs import BATCH
 from sidecar.media.kinds import PRIVATE_PREFIX
 from tests.conftest import MakeGenerator
-from tests.engine.purging import bench, copies, filled, given, open_intents, outcomes, pictures, purge, rows, states
+from tests.engine.purging import (
+    OLD,
+    bench,
+    copies,
+    filled,
+    given,
+    open_intents,
+    outcomes,
+    pictures,
+    purge,
+    rows,
+    states,
+)
 from tests.rig.generator import Generator
 from tests.rig.program import Program
 
 IMAGES = ["busybox_image", "python_image"]
-MANY = {f"{n % 5}/{n:05}.png": b"content %d " % n * 30 for n in range(2000)}
+MANY = {f"{n % 5}/{n:05}.png": b"content %d " % n * 30 for n in range(5 * BATCH // 2)}
+LONG = "4/00005.png"  # behind four fifths of the others; it takes so long to hash that whoever watches it sees it gone
+MANY[LONG] = b"content 5 " * (5 << 20)
 
 
 # Other bytes in the same inode with the same size and mtime: the agent has to take each away, hash it, put it back.
@@ -28,27 +46,14 @@ done"""
 FORGED = {p: data.replace(b"c", b"C") for p, data in MANY.items() if p.endswith("5.png")}
 
 
-def listed(one: Generator) -> set[bytes]:
-    """Names of the files while they come and go."""
-    script = (
-        'read go; find "$1" -type f -print0'  # no word before it is asked for: docker-py loses what comes too early
-    )
-    said = one.exec("sh", "-c", script, "-", one.root, stdin=b"\n", check=False).out
-    return {path.removeprefix(one.root.encode() + b"/") for path in said.split(b"\0")} - {b""}
-
-
 def hidden(paths: set[bytes]) -> set[bytes]:
     """Those under the private names that a purge gives while it looks."""
     return {path for path in paths if path.rpartition(b"/")[2].startswith(PRIVATE_PREFIX)}
 
 
 def started(cli: Program, one: Generator) -> subprocess.Popen[str]:
-    """A purge that has begun to delete."""
-    left = listed(one)
-    process = cli.start("purge", *given(one), "--keep-newest", "0", "--allow-empty", "--json")
-    while process.poll() is None and listed(one) == left:
-        time.sleep(0.01)
-    return process
+    """A purge of all that is there."""
+    return cli.start("purge", *given(one), "--keep-newest", "0", "--allow-empty", "--json")
 
 
 def all_is_well_in_the_end(cli: Program, one: Generator) -> None:
@@ -73,46 +78,60 @@ def sha(data: bytes) -> bytes:
     return hashlib.sha256(data).digest()
 
 
-def test_killed_at_random_moments(generator: MakeGenerator, cli: Program, busybox_image: str) -> None:
-    killed_again_and_again(generator(image=busybox_image), cli)
-
-
-def test_killed_at_random_moments_beside_python(generator: MakeGenerator, cli: Program, python_image: str) -> None:
-    killed_again_and_again(generator(image=python_image), cli)
-
-
-def killed_again_and_again(one: Generator, cli: Program) -> None:
+@pytest.mark.parametrize(("image", "batch"), [(IMAGES[0], 0.5), (IMAGES[1], 0.03)])  # seconds that a batch takes there
+def test_killed_at_random_moments(
+    image: str, batch: float, generator: MakeGenerator, cli: Program, request: pytest.FixtureRequest
+) -> None:
     """Our own process dies; its agent may go on for a moment, unheard."""
+    one = generator(image=request.getfixturevalue(image))
     filled(cli, one, MANY)
     one.exec("sh", "-c", FORGE, "-", one.root)
     seed = random.SystemRandom().randrange(10**6)
     dice = random.Random(seed)
-    caught = 0
-    for _ in range(5):
+    caught = left = 0
+    for further in (1, 1, BATCH + 1):  # while its agent is starting or has begun, and with a batch behind it
+        goal = intended(cli.state) + further
         process = started(cli, one)
-        time.sleep(dice.random() * 0.3)
+        while process.poll() is None and intended(cli.state) < goal:
+            time.sleep(0.002)
+        time.sleep(dice.random() * 2 * batch)
         process.kill()
         process.communicate()
         caught += process.returncode == -9
-        there = listed(one)
-        print(f"seed {seed}: {len(there)} left, {len(hidden(there))} hidden, {open_intents(cli.state)} without outcome")
-        if len(there) < len(FORGED) + 200:
-            break
-    assert caught
+        left += open_intents(cli.state)
+        print(f"seed {seed}: {process.returncode}, {open_intents(cli.state)} without outcome")
+    assert caught > 1
+    assert left
     all_is_well_in_the_end(cli, one)
+
+
+def intended(state: Path) -> int:
+    """How many originals were about to be deleted so far."""
+    with closing(sqlite3.connect(f"file:{state}/manifest.sqlite3?mode=ro", uri=True)) as db:
+        return int(db.execute("SELECT count(*) FROM purges").fetchone()[0])
+
+
+# A container that ends, and all in it, at the very moment at which a file that was named goes from its name.
+MORTAL = ("sh", "-c", """while [ ! -s /armed ]; do sleep 0.1; done
+read -r watched < /armed; rm /armed; while [ -e "$watched" ]; do :; done""")  # fmt: skip
+ARM = 'echo "$1" > /arming && mv /arming /armed'
 
 
 @pytest.mark.parametrize("image", IMAGES)
 def test_the_container_is_killed(
     image: str, generator: MakeGenerator, cli: Program, request: pytest.FixtureRequest
 ) -> None:
-    one = generator(image=request.getfixturevalue(image))
-    filled(cli, one, MANY)
+    one = generator(image=request.getfixturevalue(image), command=MORTAL)
+    one.put(MANY, age=OLD)
+    assert cli("sync", *given(one)).code == 0
     one.exec("sh", "-c", FORGE, "-", one.root)
-    for _ in range(2):
+    for dies_with in (LONG, min(FORGED)):  # which is changed and moved back the first time, and stored and deleted then
+        assert cli("sync", *given(one)).code == 0  # puts right what the one before left
+        assert not hidden(one.files())
+        assert open_intents(cli.state) == 0
         before = one.files()
+        one.exec("sh", "-c", ARM, "-", one.path(dies_with))
         process = started(cli, one)
-        one.container.kill()
         said, err = process.communicate(timeout=60)
         assert process.returncode == 3, err
         (report,) = json.loads(said)["sources"]
@@ -121,12 +140,13 @@ def test_the_container_is_killed(
         assert {name.encode() for name in told} == before, "each file has an outcome"
         lost = {name for name, outcome in told.items() if outcome == ("unknown", "settled by the next run")}
         assert report["failed"] == len(lost)
+        assert dies_with in lost
         assert {word for word, _ in told.values()} <= {"purged", "kept", "unknown"}
+        one.container.wait()
         one.start()
-        print(f"{len(hidden(one.files()))} hidden, {open_intents(cli.state)} without outcome")
-        assert cli("sync", *given(one)).code == 0
-        assert not hidden(one.files())
-        assert open_intents(cli.state) == 0
+        away = hidden(one.files())
+        print(f"{len(away)} hidden, {open_intents(cli.state)} without outcome")
+        assert away or dies_with != LONG
     all_is_well_in_the_end(cli, one)
 
 
