@@ -14,6 +14,7 @@ import datetime
 import email.utils
 import json
 import os
+import re
 import ssl
 import threading
 import time
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 IDENTITY = {"Accept-Encoding": "identity"}
 NO_CONNECTION = 900  # the status that aiodocker makes up when nobody answers
 ID = 64  # characters of a container's ID, of which twelve are enough for people
+_API = re.compile(r"[0-9]+\.[0-9]+")
 _DIRECTORY_BIT = 1 << 31  # Go's os.ModeDir, as the engine's JSON carries it
 _LINK_BIT = 1 << 27
 
@@ -77,16 +79,15 @@ class Engine:
         where = host.url
         patience = aiohttp.ClientTimeout(total=None, sock_connect=timeout, sock_read=timeout)
         session = aiohttp.ClientSession(connector=_connector(host), headers=IDENTITY, timeout=patience)
-        # aiodocker heeds its own argument and not the session's; on exec streams it lifts the read timeout itself
-        control = aiodocker.Docker(url=_http_base(host), connector=session.connector, session=session,
-                                   timeout=patience)  # fmt: skip
         try:
             with translated(where):
-                version = await _version(control, where)
+                version = await _version(session, host)
         except BaseException:
-            await control.close()
             await session.close()
             raise
+        # aiodocker heeds its own argument and not the session's; on exec streams it lifts the read timeout itself
+        control = aiodocker.Docker(url=_http_base(host), connector=session.connector, session=session,
+                                   timeout=patience, api_version=f"v{version['ApiVersion']}")  # fmt: skip
         return cls(host, control, session, timeout, version)
 
     @property
@@ -201,15 +202,23 @@ class Engine:
                     await stream.close()
 
 
-async def _version(control: aiodocker.Docker, where: str) -> dict[str, Any]:
-    """What /version answers; EngineUnreachable where something that is no engine does."""
+async def _version(session: aiohttp.ClientSession, host: ResolvedHost) -> dict[str, Any]:
+    """What /version answers; EngineUnreachable where something that is no engine does.
+
+    Asked once: an engine runs other programs to answer it, and aiodocker would ask twice.
+    """
+    async with session.get(URL(f"{_http_base(host)}/version")) as answer:
+        status, body = answer.status, await answer.read()
     try:
-        version: object = await control.version()
-    except (TypeError, ValueError, KeyError) as error:
-        raise _no_engine(where) from error
-    if not isinstance(version, dict) or not isinstance(version.get("ApiVersion"), str):
-        raise _no_engine(where)
-    return version
+        said: object = json.loads(body)
+    except ValueError:
+        said = None
+    if status >= 400:
+        message = said.get("message") if isinstance(said, dict) else body.decode(errors="replace")
+        raise refusal(host.url, status, str(message or ""))
+    if not isinstance(said, dict) or not _API.fullmatch(str(said.get("ApiVersion"))):
+        raise _no_engine(host.url)
+    return said
 
 
 def _no_engine(where: str) -> EngineUnreachable:

@@ -85,18 +85,24 @@ async def find_roots(container: Container, kind: str, explicit: Sequence[str], p
 
 
 class _Look:
-    """Looks into one container by its probe."""
+    """Looks into one container by its probe, at each path once."""
 
     def __init__(self, container: Container, probe: Probe) -> None:
         self._container = container
         self._probe = probe
+        self._seen: dict[str, PathInfo | None] = {}
+
+    async def _info(self, path: str) -> PathInfo | None:
+        if path not in self._seen:
+            self._seen[path] = await self._probe(self._container.id, path.encode())
+        return self._seen[path]
 
     async def is_folder(self, path: str, *, told: bool) -> bool:
         """Whether a folder, or a symlink to one, is there. Below a tmpfs nobody can see: what was told is believed."""
-        info = await self._probe(self._container.id, path.encode())
+        info = await self._info(path)
         if info is not None and info.link_target:
             path = posixpath.normpath(posixpath.join(posixpath.dirname(path), info.link_target))
-            info = await self._probe(self._container.id, path.encode())
+            info = await self._info(path)
         if info is None:
             return told and self._container.hidden(path)
         return info.is_dir
@@ -106,7 +112,7 @@ class _Look:
         done = "/"
         for part in path.strip("/").split("/"):
             done = posixpath.join(done, part)
-            info = await self._probe(self._container.id, done.encode())
+            info = await self._info(done)
             if info is not None and info.link_target:
                 done = posixpath.normpath(posixpath.join(posixpath.dirname(done), info.link_target))
         return done
