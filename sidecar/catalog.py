@@ -6,12 +6,12 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 
 from sidecar.errors import EngineUnreachable, SourceGone
 from sidecar.events import Bus, SourceChanged
 from sidecar.models import LeftOut, Source
 from sidecar.transports.base import Discovery, SourceProvider, TransportAdapter
+from sidecar.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import json
 import traceback
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from types import TracebackType
 
 from loguru import logger
@@ -24,6 +24,7 @@ from sidecar.jobwork import Tools
 from sidecar.manifest import JobRow
 from sidecar.orchestrator import SyncOrchestrator, first_of, new_id
 from sidecar.progress import ProgressManager, Snapshot, View
+from sidecar.values import dataclass
 from sidecar.waiting import finished
 
 WAITING = 200  # jobs that may wait

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from loguru import logger
 
 from sidecar.jobs import JobView
+from sidecar.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import json
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,6 +25,7 @@ from sidecar.locks import LOCK, is_locked
 from sidecar.manifest import JobRow, Manifest
 from sidecar.models import NS
 from sidecar.outcomes import left_to_others, verdict
+from sidecar.values import dataclass
 
 BEAT = 15.0  # seconds between signs of life
 SILENT_NS = 2 * 60 * NS  # several beats: a busy disk may hold one up

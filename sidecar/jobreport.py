@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from loguru import logger
@@ -15,6 +15,7 @@ from sidecar.logs import size
 from sidecar.models import LeftOut
 from sidecar.outcomes import ACCEPT
 from sidecar.sync.report import SyncReport
+from sidecar.values import dataclass
 from sidecar.verify import MISSING, VerifyReport
 
 LISTED = 100  # files of each list that a job's record keeps

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from sidecar.catalog import Catalog
 from sidecar.config import Settings
@@ -20,6 +20,7 @@ from sidecar.patience import Patience
 from sidecar.progress import ProgressManager
 from sidecar.sync.slots import Slots
 from sidecar.transports.base import TransportAdapter
+from sidecar.values import dataclass
 from sidecar.writers import Writers
 
 

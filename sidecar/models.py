@@ -7,9 +7,11 @@ are bytes, and generators are made to write names that are not UTF-8. `shown()` 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from urllib.parse import quote_from_bytes
+
+from sidecar.values import dataclass
 
 NS = 1_000_000_000
 INODE_BITS = (1 << 63) - 1  # of an inode number, what SQLite holds and so a scan keeps

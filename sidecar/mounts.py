@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
 from sidecar.errors import LibraryUnsafe
+from sidecar.values import dataclass
 
 _OCTAL = re.compile(r"\\([0-7]{3})")
 _CONTAINER_SIGNS = ("/.dockerenv", "/run/.containerenv")  # what Docker and Podman put into every container

@@ -13,10 +13,10 @@ The rule, which /readyz, `healthcheck`, the page and the heartbeat share:
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from sidecar.jobs import Action, JobState, JobView
+from sidecar.values import dataclass
 
 ACCEPT = "bring lost copies back from a backup; what was deleted on purpose: `media-sync verify --accept-missing`"
 SINGLE = 10  # files of one source: what keeps more of them away is wrong with the source

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from sidecar.models import NS
+from sidecar.values import dataclass
 
 TOLERATED = 2  # failures in a row without a pause: an engine that restarts, a container that is just made anew
 FIRST_NS = 10 * NS

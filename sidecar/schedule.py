@@ -7,7 +7,6 @@ that day, also when its hour is skipped or comes twice; what comes every hour or
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from zoneinfo import ZoneInfo
 
@@ -16,6 +15,7 @@ from cronsim import CronSim
 from sidecar.config import Every, Never, Settings, SourceTiming, Timing
 from sidecar.jobs import Action, Cause, Request
 from sidecar.models import NS
+from sidecar.values import dataclass
 
 LOCALTIME = "/etc/localtime"
 

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from loguru import logger
@@ -19,6 +19,7 @@ from sidecar.library import Library
 from sidecar.manifest import Manifest, Recorded
 from sidecar.models import shown
 from sidecar.progress import FileCount, ProgressManager, by_folder
+from sidecar.values import dataclass
 from sidecar.waiting import finished
 
 READERS = 2  # copies that are read at the same time: a disk has other things to do

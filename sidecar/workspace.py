@@ -8,7 +8,6 @@ import resource
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
 
 from loguru import logger
 
@@ -25,6 +24,7 @@ from sidecar.patience import Patience
 from sidecar.sync.slots import Slots
 from sidecar.transports import open_providers
 from sidecar.transports.base import SourceProvider
+from sidecar.values import dataclass
 from sidecar.writers import Writers
 
 FILES_OPEN = 8192

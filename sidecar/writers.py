@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from sidecar.jobs import Action, covers
+from sidecar.values import dataclass
 
 
 @dataclass(slots=True)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from http.cookies import CookieError, SimpleCookie
 
 from sidecar.api.problems import Problem
 from sidecar.api.throttle import Throttle
 from sidecar.api.tokens import Keys, Scope, Sessions
+from sidecar.values import dataclass
 
 SUBPROTOCOL = "media-sync"  # what a WebSocket speaks
 _BEARER_PROTOCOL = "bearer."  # before a token in Sec-WebSocket-Protocol, where browsers can put one

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from sidecar.api.previews import Previews
 from sidecar.config import Settings
@@ -12,6 +12,7 @@ from sidecar.desk import JobDesk
 from sidecar.health import Health
 from sidecar.jobwork import Tools
 from sidecar.manifest import Search
+from sidecar.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

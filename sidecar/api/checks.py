@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from sidecar.api.board import Board
 from sidecar.errors import MediaSyncError
 from sidecar.health import Health
+from sidecar.values import dataclass
 
 FRESH = 2.0  # seconds that an answer counts
 PATIENCE = 3.0  # seconds for an answer

@@ -6,7 +6,6 @@ import asyncio
 import os
 import re
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
 from urllib.parse import quote
 
 from starlette.responses import Response, StreamingResponse
@@ -15,6 +14,7 @@ from starlette.types import Receive, Scope, Send
 from sidecar.api.problems import Problem
 from sidecar.library import Library
 from sidecar.manifest import Copy
+from sidecar.values import dataclass
 
 INLINE = {
     "png": "image/png", "apng": "image/apng", "jpg": "image/jpeg", "jpeg": "image/jpeg", "jfif": "image/jpeg",

@@ -12,10 +12,10 @@ import secrets
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 from sidecar.events import Bus, Event, JobChanged
+from sidecar.values import dataclass
 
 KEPT = 1000  # messages for clients that come back
 KEPT_SIZE = 4 * 2**20  # of their text: a job's report may be long

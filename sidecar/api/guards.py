@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from sidecar.api.tokens import Scope
 from sidecar.config import ApiSettings
+from sidecar.values import dataclass
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _LOOPBACK = ("localhost", "127.0.0.1", "[::1]")

@@ -7,7 +7,6 @@ import secrets
 from collections import Counter, OrderedDict
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
 
 from sidecar.api.problems import Problem
 from sidecar.cleanup.engine import CleanupEngine
@@ -17,6 +16,7 @@ from sidecar.jobs import Action, Cause, Request
 from sidecar.jobwork import Tools, concerns_all
 from sidecar.models import NS, Source
 from sidecar.source_purge import purge_rules
+from sidecar.values import dataclass
 
 VALID_NS = 10 * 60 * NS
 PATIENCE = 20.0  # seconds for another look to end

@@ -10,7 +10,6 @@ import re
 import secrets
 import stat
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from sidecar.config import ApiSettings
 from sidecar.errors import ConfigError, LibraryUnsafe
 from sidecar.logs import SECRETS
 from sidecar.models import NS
+from sidecar.values import dataclass
 
 FILE_NAME = "token"
 SESSION_NS = 30 * 24 * 3600 * NS

@@ -9,12 +9,13 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from sidecar.cleanup.plan import SKEW_NS
 from sidecar.manifest import Manifest
 from sidecar.models import NS
+from sidecar.values import dataclass
 
 _NOTE = "clock"
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import datetime
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from sidecar.manifest import Known
 from sidecar.media.kinds import Kind, classify, counter, group_key, is_dated_folder
 from sidecar.models import NS, FileStat, FileType, Rules, Scan, same_stat
 from sidecar.patterns import matches
+from sidecar.values import dataclass
 
 EMPTIES = 20  # a plan that leaves nothing of more files than this needs the operator's word
 SKEW_NS = 10 * 60 * NS

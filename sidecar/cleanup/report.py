@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import chain, islice
 from typing import Any
 
 from sidecar.errors import MediaSyncError, Refused
 from sidecar.models import shown
+from sidecar.values import dataclass
 
 FAULTY = ("failed", "unknown")  # outcomes of files that did not go as they should
 

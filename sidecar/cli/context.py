@@ -14,7 +14,6 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar
 
@@ -26,6 +25,7 @@ from sidecar import logs, privileges
 from sidecar.cli.exits import Exit, code_of
 from sidecar.config import Loaded, load, secrets_of
 from sidecar.errors import ConfigError, MediaSyncError
+from sidecar.values import dataclass
 
 T = TypeVar("T")
 PATIENCE = 1.4  # seconds that a cancelled command gets before it is ended: `docker stop` users expect two at most

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
@@ -13,6 +12,7 @@ from pydantic.fields import FieldInfo
 from sidecar.config import units
 from sidecar.config.addresses import secret_parts
 from sidecar.config.model import Settings, Shown, SourceSettings, redacted
+from sidecar.values import dataclass
 
 PREFIX = "MEDIA_SYNC_"
 DEFAULT = "default"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from sidecar.config.layers import Unreadable, read_text
 from sidecar.config.model import Settings, engine_url
 from sidecar.config.units import Wrong, quoted
 from sidecar.errors import ConfigError
+from sidecar.values import dataclass
 
 DEFAULT_SOCKET = "/var/run/docker.sock"
 SYSTEM_SOCKETS = (DEFAULT_SOCKET, "/run/podman/podman.sock")  # podman's comes after the rootless ones

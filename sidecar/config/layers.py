@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from sidecar.config.describe import ANY_SOURCE, PREFIX, Key, fields
 from sidecar.config.model import source_name
 from sidecar.config.units import Wrong, near, quoted
 from sidecar.errors import ConfigError
+from sidecar.values import dataclass
 
 MOST_BYTES = 2**20  # of a configuration or secret file; a larger one was named by mistake
 COMMAND_LINE = "command line"

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -19,6 +18,7 @@ from sidecar.config.addresses import place_of, web_url
 from sidecar.config.units import DAY, HOUR, MINUTE, Percent, Wrong, quoted
 from sidecar.models import NS
 from sidecar.patterns import matches
+from sidecar.values import dataclass
 
 KINDS = ("comfyui", "forge", "a1111", "custom")
 TYPES = ("images", "video", "audio", "companions")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -11,6 +10,7 @@ from cronsim import CronSim, CronSimError
 from sidecar.config import units
 from sidecar.config.units import Wrong, near, quoted
 from sidecar.models import NS
+from sidecar.values import dataclass
 
 _HINT = "write it like @every 5m, 30 3 * * *, @daily or never"
 _WORDS = {

@@ -10,11 +10,11 @@ import contextlib
 import json
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from sidecar.models import NS
+from sidecar.values import dataclass
 
 MINUTE = 60 * NS
 HOUR = 60 * MINUTE

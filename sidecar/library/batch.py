@@ -6,7 +6,6 @@ import os
 import stat
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from sidecar.errors import NameUnusable
 from sidecar.library.disk import OUT_OF_FILES, digest_of, folder_gone, ours, translated
@@ -14,6 +13,7 @@ from sidecar.library.folders import Folder, Folders, Identity
 from sidecar.library.names import candidates, split
 from sidecar.library.staged import Staged
 from sidecar.models import shown
+from sidecar.values import dataclass
 
 _HELD = 16  # folders that a batch keeps open at once
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from sidecar.models import FileStat, Mark, Problem, shown
+from sidecar.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,12 +6,12 @@ import json
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from sidecar.manifest.opening import FILE_NAME, open_beside, translated
 from sidecar.manifest.rows import Item, SourceTotals
+from sidecar.values import dataclass
 
 COUNT_SHARE = 20  # at most a twentieth of the time goes into counting all files
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import struct
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from sidecar.media.endings_walk import (
     Marker,
@@ -21,6 +21,7 @@ from sidecar.media.endings_walk import (
     trailing,
     unknown,
 )
+from sidecar.values import dataclass
 
 _JPEG_NEVER = frozenset((*range(0x02), *range(0xD0, 0xD9), 0xFF))  # no segment has these
 _IEND_CRC = b"\xae\x42\x60\x82"

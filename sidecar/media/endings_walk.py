@@ -10,9 +10,10 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Generator
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeVar
+
+from sidecar.values import dataclass
 
 Bytes = bytes | bytearray | memoryview
 

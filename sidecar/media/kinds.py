@@ -7,10 +7,11 @@ says is for `endings`. Suffixes and the special names count without regard to ca
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 from typing import NamedTuple
+
+from sidecar.values import dataclass
 
 PRIVATE_PREFIX = b".media-sync-"
 """Names that a purge moves originals to before it hashes and unlinks them."""

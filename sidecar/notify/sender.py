@@ -8,7 +8,7 @@ import threading
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from loguru import logger
 
@@ -17,6 +17,7 @@ from sidecar.config import place_of
 from sidecar.http_client import aiohttp
 from sidecar.notify.guard import CheckedResolver, TargetRefused, require_literal_allowed
 from sidecar.retrying import tried
+from sidecar.values import dataclass
 
 WAITING = 1000  # requests that may wait; the oldest make way
 ATTEMPTS = 5

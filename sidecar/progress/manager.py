@@ -5,10 +5,11 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from sidecar.progress.pace import Pace
 from sidecar.progress.snapshot import Snapshot, SourceProgress, View
+from sidecar.values import dataclass
 
 
 @dataclass(slots=True)

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+
+from sidecar.values import dataclass
 
 USUAL_FILE = 0.0008  # seconds for a file besides its content: stream, staging, commit in a group
 USUAL_BYTE = 7e-9  # seconds

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from sidecar.events import Bus
 from sidecar.library import Library
@@ -13,6 +13,7 @@ from sidecar.models import NS
 from sidecar.sync.diff import Settling
 from sidecar.sync.groups import Bounds
 from sidecar.sync.slots import Slots
+from sidecar.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,10 @@ import math
 import threading
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 
 from sidecar.manifest import CostRow, Manifest
 from sidecar.models import NS, Capabilities, Road
+from sidecar.values import dataclass
 
 HALF_LIFE = 24 * 3600 * NS  # after which half of what was learned of a road is forgotten, if it was not taken
 FIRST, LEAST = 0.5, 0.1  # how much of its error the first read corrects, and every late one

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from sidecar.manifest import Known, Waiting
 from sidecar.media.kinds import Kind, classify, group_key
 from sidecar.models import NS, FileStat, FileType, Problem, Rules, Scan, same_stat
 from sidecar.patterns import matches
+from sidecar.values import dataclass
 
 UNUSABLE = "the library cannot hold it: "  # begins the reason of a file whose bytes came and found no name
 EMPTY = "empty"

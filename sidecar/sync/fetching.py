@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import math
 import threading
-from dataclasses import dataclass
 
 from sidecar.errors import ConfigError
 from sidecar.library import Library
@@ -25,6 +24,7 @@ from sidecar.sync.receiving import Receiver
 from sidecar.sync.rounds import Rounds
 from sidecar.sync.transfer import Mover
 from sidecar.transports.base import TransportAdapter
+from sidecar.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from sidecar.errors import Cancelled
 from sidecar.library import Batch, Staged
@@ -13,6 +13,7 @@ from sidecar.media.kinds import classify, group_key
 from sidecar.models import FileStat
 from sidecar.progress import FileCount
 from sidecar.sync.slots import Memory
+from sidecar.values import dataclass
 
 CHANGED = "changed while it was read"
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from sidecar.manifest import Known, Manifest, Marks, SourceKey, Waiting
 from sidecar.models import FileStat, Rules, Scan
@@ -15,6 +14,7 @@ from sidecar.sync import marks
 from sidecar.sync.context import SyncOptions
 from sidecar.sync.diff import Decision, Terms, judge
 from sidecar.transports.base import TransportAdapter
+from sidecar.values import dataclass
 
 AT_ONCE = 5000  # files whose rows are held, about
 

@@ -14,10 +14,11 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from sidecar.models import FileStat, FileType, Road, Transfer
 from sidecar.sync.costs import Costs
+from sidecar.values import dataclass
 
 LOCKED = 1.25  # what a second of lock counts, beside one of the agent's stream
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from sidecar.manifest import Known, Waiting
 from sidecar.media.kinds import group_key
@@ -13,6 +13,7 @@ from sidecar.sync.diff import ALONE, EMPTY, UNFETCHED, Decision, Settling, Terms
 from sidecar.sync.fetching import Fetching, require_apart
 from sidecar.sync.groups import CHANGED
 from sidecar.sync.report import SyncReport
+from sidecar.values import dataclass
 
 
 @dataclass(slots=True)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import chain, islice
 from typing import Any
 
 from sidecar.errors import MediaSyncError
 from sidecar.models import Problem, Road, shown
+from sidecar.values import dataclass
 
 
 @dataclass(slots=True)

@@ -10,7 +10,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from sidecar.errors import (
     AgentFailed,
@@ -28,6 +28,7 @@ from sidecar.sync.metering import Meter
 from sidecar.sync.receiving import Receiver
 from sidecar.sync.slots import Slots
 from sidecar.transports.base import Reading, TransportAdapter
+from sidecar.values import dataclass
 
 
 @dataclass(slots=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
@@ -21,6 +20,7 @@ from sidecar.models import (
     Source,
     Transfer,
 )
+from sidecar.values import dataclass
 
 
 class Member(Protocol):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import heapq
 from collections import defaultdict
-from dataclasses import dataclass
 
 from sidecar.models import NS
+from sidecar.values import dataclass
 
 TRIES = 5  # after which a file that keeps failing is left to the next pass
 FIRST_NS = 2 * NS  # before the first of them, doubled for each

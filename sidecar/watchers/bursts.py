@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from loguru import logger
 
@@ -18,6 +18,7 @@ from sidecar.logs import size
 from sidecar.manifest import Manifest
 from sidecar.models import NS
 from sidecar.sync.report import SyncReport
+from sidecar.values import dataclass
 from sidecar.waiting import finished
 
 QUIET = 60.0  # seconds without a file that end a burst

@@ -8,7 +8,6 @@ import time
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from types import TracebackType
 
 from loguru import logger
@@ -19,6 +18,7 @@ from sidecar.jobs import JobView, Request
 from sidecar.jobwork import Tools
 from sidecar.models import NS, Source
 from sidecar.orchestrator import first_of, new_id
+from sidecar.values import dataclass
 from sidecar.watchers.bursts import Bursts
 from sidecar.watchers.source import Around, CannotWatch, SourceWatch
 

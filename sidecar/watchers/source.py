@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import aclosing, suppress
-from dataclasses import dataclass
 from typing import NoReturn
 
 from loguru import logger
@@ -20,6 +19,7 @@ from sidecar.sync.diff import left_out_by_name
 from sidecar.sync.engine import SyncEngine
 from sidecar.sync.pulling import Pulled, worth_a_look
 from sidecar.transports.base import TransportAdapter
+from sidecar.values import dataclass
 from sidecar.watchers.agenda import Agenda
 from sidecar.watchers.bursts import Bursts
 

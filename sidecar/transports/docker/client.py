@@ -20,7 +20,6 @@ import threading
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote_from_bytes
 
@@ -30,6 +29,7 @@ from sidecar.config import ResolvedHost
 from sidecar.errors import ConfigError, EngineRefused, EngineUnreachable, MediaSyncError, SourceGone
 from sidecar.http_client import aiodocker, aiohttp
 from sidecar.models import NS, clamped
+from sidecar.values import dataclass
 
 if TYPE_CHECKING:
     import docker

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
 from sidecar.config import Settings, SourceSettings, near, source_name
@@ -18,6 +18,7 @@ from sidecar.transports.base import Discovery
 from sidecar.transports.docker.inspected import Container
 from sidecar.transports.docker.labels import ENABLE, ENABLE_HINT, Wish, narrow, read_labels
 from sidecar.transports.docker.roots import Probe, find_roots
+from sidecar.values import dataclass
 
 _STATES = ("running", "paused", "restarting", "exited", "created", "unknown")  # best first
 _GOING = ("removing", "dead")

@@ -8,10 +8,11 @@ import re
 import shlex
 import string
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from sidecar.transports.docker.presets import ARGUMENT_VARIABLES, KIND_MARKS, OWN_IMAGE
+from sidecar.values import dataclass
 
 _BEGINNING = datetime.datetime.min.replace(tzinfo=datetime.UTC)
 _PYTHON = re.compile(r"python(\d+(\.\d+)?)?")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from sidecar.config import (
@@ -20,6 +20,7 @@ from sidecar.config import (
     source_name,
 )
 from sidecar.models import Rules
+from sidecar.values import dataclass
 
 PREFIX = "media-sync."
 ENABLE = "media-sync.enable"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from sidecar.config import Wrong, root_path
@@ -18,6 +17,7 @@ from sidecar.transports.docker.presets import (
     SAVING_KINDS,
     WORKSPACE_ROOTS,
 )
+from sidecar.values import dataclass
 
 
 class PathInfo(Protocol):

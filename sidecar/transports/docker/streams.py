@@ -12,7 +12,6 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from typing import Any
 
 from sidecar.errors import StreamBroken
@@ -20,6 +19,7 @@ from sidecar.transports.docker import wire
 from sidecar.transports.docker.client import Engine
 from sidecar.transports.docker.reading import Cutter, OnOpen, TarReading, reader
 from sidecar.transports.docker.sdk import translated
+from sidecar.values import dataclass
 
 KEPT = 2  # streams that stay open for each user: as many as commonly read at once
 _FRAME = struct.Struct(">BxxxL")

@@ -11,13 +11,13 @@ A name comes from the pax `path`, else the GNU long name, else the header.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import NoReturn
 
 from sidecar.errors import StreamBroken
 from sidecar.models import shown
 from sidecar.transports.docker import tarheaders as th
 from sidecar.transports.docker.tarheaders import BLOCK, TarType
+from sidecar.values import dataclass
 
 __all__ = ["TarLimits", "TarMember", "TarReader", "TarType"]
 

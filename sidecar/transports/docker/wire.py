@@ -16,12 +16,12 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
 from sidecar.errors import AgentFailed, RootMissing, StreamBroken
 from sidecar.models import Problem, PurgeItem, PurgeOutcome, PurgeResult, shown
+from sidecar.values import dataclass
 
 BLOCK = 512
 STEP_BYTES = 32 << 10  # argument bytes for one process: far below every kernel's limit, and below busybox's own
