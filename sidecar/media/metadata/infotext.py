@@ -13,7 +13,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from sidecar.values import dataclass
 
 FEWEST_PAIRS = 3
 """With fewer of them the last line is part of the prompt."""

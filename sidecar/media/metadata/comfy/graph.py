@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, NamedTuple
+
+from sidecar.values import dataclass
 
 MOST_NODES = 20_000
 """Nodes of one graph, subgraphs unfolded; large ones have a thousand."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from sidecar.media.metadata import infotext, values
 from sidecar.media.metadata.dialects import lora_tags
 from sidecar.media.metadata.dialects.texts import Texts
 from sidecar.media.metadata.infotext import Infotext
 from sidecar.media.metadata.model import Draft, Pass, Text
+from sidecar.values import dataclass
 
 # Until A1111 1.9 the scheduler was part of the sampler's name; in ComfyUI's save nodes it still is.
 _LATER = r"karras|(?:poly)?exponential|sgm[ _]uniform|simple|normal|ddim_uniform|beta|linear_quadratic|kl_optimal"
