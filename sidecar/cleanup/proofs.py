@@ -7,13 +7,13 @@ import secrets
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 
 from sidecar.cleanup.plan import Candidate
 from sidecar.library import Library
 from sidecar.manifest import Ended, Manifest, SourceKey
 from sidecar.media.kinds import PRIVATE_PREFIX
 from sidecar.models import PurgeItem
+from sidecar.values import dataclass
 from sidecar.waiting import finished
 
 BATCH = 256  # originals whose copies are proven, and whose intents are recorded, at a time

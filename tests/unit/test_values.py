@@ -5,15 +5,12 @@ from __future__ import annotations
 import copy
 import dataclasses
 import pickle
-import re
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import sidecar
 from sidecar import values
 
 
@@ -139,10 +136,3 @@ def test_what_it_does_not_know_is_refused() -> None:
 
     with pytest.raises(TypeError, match="keyword fields"):
         values.dataclass(frozen=True, slots=True)(Keyword)
-
-
-def test_every_value_of_ours_is_made_so() -> None:
-    folder = Path(sidecar.__file__).parent
-    others = [path.relative_to(folder) for path in folder.rglob("*.py") if not path.name.startswith("agent")
-              and re.search(r"^from dataclasses import .*\bdataclass\b", path.read_text(), re.MULTILINE)]  # fmt: skip
-    assert others == [Path("values.py")] or not others
