@@ -74,23 +74,32 @@ _SCRIPTS: dict[str, Callable[[], Script]] = {
 
 def ending_check(path: bytes) -> EndingCheck | None:
     """A fresh check for the file of this name; None where no check is known for its suffix."""
-    suffix = path[path.rfind(b".") :].lower() if b"." in path else b""
-    expected = _BY_SUFFIX.get(suffix)
+    expected = _BY_SUFFIX.get(_suffix(path))
     return EndingCheck(expected) if expected else None
 
 
 def ending_of(path: bytes, data: bytes) -> Ending | None:
     """The verdict on a whole file that is in memory, the same as its `ending_check` would give."""
-    check = ending_check(path)
-    if check is None:
+    expected = _BY_SUFFIX.get(_suffix(path))
+    if expected is None:
         return None
-    if check.expected == "png" and stills.is_whole_png(data):
-        return _WHOLE_PNG
+    at_a_glance = _WHOLE.get(expected)
+    if at_a_glance is not None and at_a_glance[0](data):
+        return at_a_glance[1]
+    check = EndingCheck(expected)
     check.feed(data)
     return check.verdict()
 
 
-_WHOLE_PNG = Ending(State.COMPLETE, format="png")
+def _suffix(path: bytes) -> bytes:
+    return path[path.rfind(b".") :].lower() if b"." in path else b""
+
+
+# What nearly every small file is, told at a glance; whatever else one may be is told by its walk.
+_WHOLE: dict[str, tuple[Callable[[bytes], bool], Ending]] = {
+    "png": (stills.is_whole_png, Ending(State.COMPLETE, format="png")),
+    "jpeg": (stills.is_whole_jpeg, Ending(State.COMPLETE, format="jpeg")),
+}
 
 
 class EndingCheck:

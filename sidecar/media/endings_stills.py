@@ -60,6 +60,27 @@ def is_whole_png(data: bytes) -> bool:
         at += length + 12
 
 
+def is_whole_jpeg(data: bytes) -> bool:
+    """Whether `jpeg` finds these bytes complete, with nothing behind EOI. False may also mean: ask `jpeg`."""
+    if not data.startswith(b"\xff\xd8\xff"):
+        return False
+    at, scans = 2, 0
+    while data[at : at + 1] == b"\xff" and at + 1 < len(data):
+        code = data[at + 1]
+        if code == 0xD9:
+            return scans > 0 and at + 2 == len(data)
+        length = int.from_bytes(data[at + 2 : at + 4], "big")
+        if code in _JPEG_NEVER or length < 2:
+            return False
+        at += length + 2
+        if code == 0xDA:
+            scans += 1
+            if not (match := Marker.pattern.search(data, at)):
+                return False
+            at = match.start()
+    return False
+
+
 def jpeg() -> Script:
     """Markers from SOI to EOI. Further images may follow at once (MPF, Ultra HDR): each has to end as well."""
     yield Skip(3, "SOI")

@@ -139,7 +139,7 @@ class Marker(Want):
     """Pass over JPEG entropy-coded data up to the next marker that ends it; gathers the marker's second byte."""
 
     __slots__ = ("_after_ff",)
-    _pattern = re.compile(rb"\xff([^\x00\xd0-\xd7\xff])")
+    pattern = re.compile(rb"\xff([^\x00\xd0-\xd7\xff])")
     _inside = frozenset((0x00, *range(0xD0, 0xD8), 0xFF))
 
     def __init__(self, what: str) -> None:
@@ -150,7 +150,7 @@ class Marker(Want):
         if self._after_ff and view[at] not in self._inside:
             stop = at + 1
         else:
-            match = self._pattern.search(view, at)
+            match = self.pattern.search(view, at)
             self._after_ff = view[-1] == 0xFF
             if not match:
                 return len(view)

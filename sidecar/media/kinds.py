@@ -64,28 +64,32 @@ _NEVER = {
     "program or script": _table("py pyc sh bash bat cmd ps1 exe dll so js html htm xhtml svg php"),
     "archive": _table("zip tar gz xz zst 7z rar"),
     "needs other files": _table("gltf obj mtl"),
+    "temporary name": _table("tmp temp part partial crdownload download swp lock"),
 }
-_TEMPORARY = _table("tmp temp part partial crdownload download swp lock")
 _PLACEHOLDERS = frozenset((b"_output_images_will_be_put_here",))
 _VERDICTS = {suffix: Classification(kind) for kind, table in _MEDIA.items() for suffix in table} | {
     suffix: Classification(Kind.OTHER, reason) for reason, table in _NEVER.items() for suffix in table
 }
 
 
+_PRIVATE = Classification(Kind.OTHER, "private purge name")
+_PLACEHOLDER = Classification(Kind.OTHER, "placeholder")
+_HIDDEN = Classification(Kind.OTHER, "hidden")
+_TEMPORARY = Classification(Kind.OTHER, "temporary name")
+_UNKNOWN = Classification(Kind.OTHER, "not a media type")
+_NAMELESS = Classification(Kind.OTHER, "no suffix")
+
+
 def classify(path: bytes) -> Classification:
-    """Say what the file is and, where it is not to be pulled, why."""
-    folder, name = _split(path)
-    lower = name.lower()
-    if name.startswith(PRIVATE_PREFIX):
-        return Classification(Kind.OTHER, "private purge name")
-    if lower in _PLACEHOLDERS:
-        return Classification(Kind.OTHER, "placeholder")
-    if name.startswith(b".") or folder.startswith(b".") or b"/." in folder:
-        return Classification(Kind.OTHER, "hidden")
-    suffix = _suffix(lower)
-    if suffix in _TEMPORARY or lower.endswith(b"~"):
-        return Classification(Kind.OTHER, "temporary name")
-    return _VERDICTS.get(suffix) or Classification(Kind.OTHER, "not a media type" if suffix else "no suffix")
+    """Say what the file is and, where it is not to be pulled, why. Asked several times of every file there is."""
+    if path.startswith(b".") or b"/." in path:
+        return _PRIVATE if path.startswith(PRIVATE_PREFIX, path.rfind(b"/") + 1) else _HIDDEN
+    suffix = _suffix(path)
+    if not suffix:
+        if path.endswith(b"~"):
+            return _TEMPORARY
+        return _PLACEHOLDER if path[path.rfind(b"/") + 1 :].lower() in _PLACEHOLDERS else _NAMELESS
+    return _VERDICTS.get(suffix) or _VERDICTS.get(suffix.lower()) or (_TEMPORARY if path.endswith(b"~") else _UNKNOWN)
 
 
 def media_suffixes(kind: Kind) -> frozenset[bytes]:
@@ -96,7 +100,7 @@ def media_suffixes(kind: Kind) -> frozenset[bytes]:
 # -- companions ---------------------------------------------------------------------------------------------------
 
 # VideoHelperSuite writes x_00001.png (workflow), x_00001.mp4 and, with sound, x_00001-audio.mp4.
-_WITH_AUDIO = re.compile(rb"(.*_\d{5,})-audio", re.DOTALL)
+_WITH_AUDIO = re.compile(rb".*_\d{5,}-audio", re.DOTALL)
 
 
 def group_key(path: bytes) -> bytes:
@@ -105,13 +109,10 @@ def group_key(path: bytes) -> bytes:
     >>> group_key(b"video/a_00001-audio.mp4") == group_key(b"video/a_00001.png")
     True
     """
-    folder, name = _split(path)
-    suffix = _suffix(name)
-    stem = name[: len(name) - len(suffix)]
-    match = _WITH_AUDIO.fullmatch(stem)
-    if match:
-        stem = match[1]
-    return folder + b"/" + stem if folder else stem
+    stem = path[: len(path) - len(_suffix(path))]
+    if stem.endswith(b"-audio") and _WITH_AUDIO.fullmatch(stem, stem.rfind(b"/") + 1):
+        return stem.removesuffix(b"-audio")
+    return stem
 
 
 # -- counters and dates -------------------------------------------------------------------------------------------
@@ -172,7 +173,7 @@ def _split(path: bytes) -> tuple[bytes, bytes]:
     return folder, name
 
 
-def _suffix(name: bytes) -> bytes:
-    """From the last dot on, as given; b"" where there is none or it starts the name."""
-    at = name.rfind(b".")
-    return name[at:] if at > 0 else b""
+def _suffix(path: bytes) -> bytes:
+    """From the name's last dot on, as given; b"" where there is none or it starts the name."""
+    at = path.rfind(b".", path.rfind(b"/") + 2)
+    return path[at:] if at >= 0 else b""

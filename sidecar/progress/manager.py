@@ -123,9 +123,9 @@ class FileCount:
         """So many bytes more have come."""
         self._manager.count(self, size=size)
 
-    def read(self) -> None:
-        """Its bytes are all there; it is not stored yet."""
-        self._manager.count(self, ended=True)
+    def read(self, size: int = 0) -> None:
+        """So many bytes more have come, and now its bytes are all there; it is not stored yet."""
+        self._manager.count(self, size=size, ended=True)
 
     def done(self) -> None:
         """It is stored."""

@@ -41,13 +41,14 @@ class Receiver:
         try:
             if stat.size <= SMALL:
                 fetched = self._small(member, stat, count, let_go)
+                count.read(stat.size)
             else:
                 fetched = self._large(member, stat, count, let_go)
+                count.read()
         except BaseException:
             count.drop()
             let_go()
             raise
-        count.read()
         return fetched
 
     def _small(self, member: Member, stat: FileStat, count: FileCount, let_go: Callable[[], None]) -> Fetched:
@@ -55,7 +56,6 @@ class Receiver:
         data = member.whole()
         if self._stop.is_set():
             raise Cancelled("cancelled")
-        count.advance(len(data))
         digest, ending = hashlib.sha256(data).digest(), ending_of(stat.path, data)
         if self._memory.take(len(data)):
             return Fetched(stat, digest, ending, (data, self._memory), count, let_go)
