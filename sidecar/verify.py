@@ -136,8 +136,7 @@ class VerifyEngine:
 
     def _wrong(self, copy: Recorded, source: str, progress: ProgressManager, stop: threading.Event) -> str:
         """What is wrong with a copy; "" when its bytes, re-read from disk, are those of the manifest."""
-        folder, name = os.path.split(copy.library_path)
-        count = progress.begin(source, shown(folder), shown(name), copy.size)
+        count = progress.begin(source, copy.library_path, copy.size)
         try:
             return self._compare(copy, count, stop)
         finally:

@@ -17,7 +17,7 @@ from sidecar.events import Bus, FileKept, FilePurged
 from sidecar.library import Library
 from sidecar.manifest import Ended, Manifest
 from sidecar.media.kinds import is_dated_folder
-from sidecar.models import FileStat, PurgeItem, PurgeOutcome, PurgeResult, Source, shown
+from sidecar.models import FileStat, PurgeItem, PurgeOutcome, PurgeResult, Source
 from sidecar.progress import ProgressManager, by_folder
 from sidecar.transports.base import TransportAdapter
 
@@ -220,10 +220,7 @@ class _RootPurge:
         last = some.pop()
         for where, (files, size) in by_folder((stat.path, stat.size) for stat in some).items():
             self._progress.advance(files=files, size=size, source=self._report.name, folder=where)
-        folder, _, name = last.path.rpartition(b"/")
-        count = self._progress.begin(self._report.name, shown(folder), shown(name), last.size)
-        count.advance(last.size)
-        count.done()
+        self._progress.begin(self._report.name, last.path, last.size, come=True).done()
 
     def account(self) -> None:
         """After an error: those that nobody told of get an outcome, too."""

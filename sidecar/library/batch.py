@@ -49,16 +49,10 @@ class Batch:
 
     def stage(self, data: bytes, mtime_ns: int) -> Staged:
         """A whole small file on its way in, with the original's mtime, ns since the epoch. Raises LibraryFull."""
-        with translated(self._where):
-            if self._stage is None:
-                self._stage = self._folders.take(self._source)
-            try:
-                staged = self._stage_in(self._stage)
-            except OSError:  # it may have been deleted since the group began, which kernels say in several ways
-                self._stage.release()
-                self._stage = None
-                self._stage = self._folders.take(self._source)
-                staged = self._stage_in(self._stage)
+        try:
+            staged = self._staged()
+        except OSError as error:
+            raise ours(error, self._where) from error
         try:
             staged.write(data)
             staged.stamp(mtime_ns)
@@ -66,6 +60,17 @@ class Batch:
             staged.close()
             raise
         return staged
+
+    def _staged(self) -> Staged:
+        if self._stage is None:
+            self._stage = self._folders.take(self._source)
+        try:
+            return self._stage_in(self._stage)
+        except OSError:  # it may have been deleted since the group began, which kernels say in several ways
+            self._stage.release()
+            self._stage = None
+            self._stage = self._folders.take(self._source)
+            return self._stage_in(self._stage)
 
     def place(self, staged: Staged, path: bytes, sha256: bytes, tag: str = "") -> Placed:
         """Link flushed bytes to `<source>/<path>`, or beside it as `name~<8 hex>.ext` when another content is there.

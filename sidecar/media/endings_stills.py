@@ -24,6 +24,7 @@ from sidecar.media.endings_walk import (
 from sidecar.values import dataclass
 
 _JPEG_NEVER = frozenset((*range(0x02), *range(0xD0, 0xD9), 0xFF))  # no segment has these
+_SEGMENT = struct.Struct(">BBH").unpack_from
 _IEND_CRC = b"\xae\x42\x60\x82"
 
 
@@ -62,15 +63,12 @@ def is_whole_png(data: bytes) -> bool:
 
 def is_whole_jpeg(data: bytes) -> bool:
     """Whether `jpeg` finds these bytes complete, with nothing behind EOI. False may also mean: ask `jpeg`."""
+    at, end, scans = 2, len(data), 0
     if not data.startswith(b"\xff\xd8\xff"):
         return False
-    at, scans = 2, 0
-    while data[at : at + 1] == b"\xff" and at + 1 < len(data):
-        code = data[at + 1]
-        if code == 0xD9:
-            return scans > 0 and at + 2 == len(data)
-        length = int.from_bytes(data[at + 2 : at + 4], "big")
-        if code in _JPEG_NEVER or length < 2:
+    while at + 4 <= end:
+        mark, code, length = _SEGMENT(data, at)
+        if mark != 0xFF or code in _JPEG_NEVER or code == 0xD9 or length < 2:
             return False
         at += length + 2
         if code == 0xDA:
@@ -78,6 +76,8 @@ def is_whole_jpeg(data: bytes) -> bool:
             if not (match := Marker.pattern.search(data, at)):
                 return False
             at = match.start()
+            if data[at + 1] == 0xD9:
+                return at + 2 == end
     return False
 
 

@@ -4,7 +4,7 @@ The manager counts; the pace turns what was counted into a rate and the time tha
 """
 
 from sidecar.progress.folders import by_folder
-from sidecar.progress.manager import FileCount, ProgressManager
+from sidecar.progress.manager import FileCount, ProgressManager, stored
 from sidecar.progress.snapshot import Snapshot, SourceProgress, View
 
-__all__ = ["FileCount", "ProgressManager", "Snapshot", "SourceProgress", "View", "by_folder"]
+__all__ = ["FileCount", "ProgressManager", "Snapshot", "SourceProgress", "View", "by_folder", "stored"]

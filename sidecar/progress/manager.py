@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field
 
+from sidecar.models import shown
 from sidecar.progress.pace import Pace
 from sidecar.progress.snapshot import Snapshot, SourceProgress, View
 from sidecar.values import dataclass
@@ -73,24 +75,32 @@ class _Source:
 
     name: str
     all: _Count = field(default_factory=_Count)
-    folders: dict[str, _Count] = field(default_factory=dict)
+    folders: dict[bytes, _Count] = field(default_factory=dict)
     reading: list[FileCount] = field(default_factory=list)
     last: FileCount | None = None
     time: _Timed = field(default_factory=_Timed)
     finished: bool = False
 
-    def folder(self, name: str) -> _Count:
+    def folder(self, name: bytes) -> _Count:
         if name not in self.folders:
             self.folders[name] = _Count()
         return self.folders[name]
 
+    def ended(self, file: FileCount) -> None:
+        if file in self.reading:
+            self.reading.remove(file)
+            self.last = file
+
+    def now(self) -> FileCount | None:
+        return self.reading[-1] if self.reading else self.last
+
     def view(self, at: float) -> SourceProgress:
-        now = self.reading[-1] if self.reading else self.last
+        now = self.now()
         folder = self.folders.get(now.folder, _Count()) if now is not None else _Count()
         count = self.all
         return SourceProgress(
             name=self.name,
-            folder=now.folder if now is not None else "",
+            folder=shown(now.folder) if now is not None else "",
             file=now.file if now is not None else "",
             file_bytes_done=now.done_bytes if now is not None else 0,
             file_bytes_total=now.size if now is not None else 0,
@@ -111,29 +121,42 @@ class _Source:
 class FileCount:
     """One file: `advance` as its bytes come, `read` when they are all there, then `done` or `drop`; from any thread."""
 
-    def __init__(self, manager: ProgressManager, source: str, folder: str, file: str, size: int) -> None:
-        self._manager = manager
+    __slots__ = ("done_bytes", "folder", "manager", "path", "size", "source")
+
+    def __init__(self, manager: ProgressManager, source: str, path: bytes, size: int) -> None:
+        self.manager = manager
         self.source = source
-        self.folder = folder
-        self.file = file
+        self.path = path
+        self.folder = path.rpartition(b"/")[0]
         self.size = size
         self.done_bytes = 0
 
+    @property
+    def file(self) -> str:
+        """Its name, as it is shown."""
+        return shown(self.path.rpartition(b"/")[2])
+
     def advance(self, size: int) -> None:
         """So many bytes more have come."""
-        self._manager.count(self, size=size)
+        self.manager.count(self, size=size)
 
-    def read(self, size: int = 0) -> None:
-        """So many bytes more have come, and now its bytes are all there; it is not stored yet."""
-        self._manager.count(self, size=size, ended=True)
+    def read(self) -> None:
+        """Its bytes are all there; it is not stored yet."""
+        self.manager.count(self, ended=True)
 
     def done(self) -> None:
         """It is stored."""
-        self._manager.count(self, files=1, ended=True)
+        self.manager.done((self,))
 
     def drop(self) -> None:
         """It did not come whole, or was not stored: its bytes are taken back, to be read again or never."""
-        self._manager.count(self, size=-self.done_bytes, begun=-1, ended=True)
+        self.manager.count(self, size=-self.done_bytes, begun=-1, ended=True)
+
+
+def stored(files: Sequence[FileCount]) -> None:
+    """All of these files of one job are stored: as `done` for each, in one go."""
+    if files:
+        files[0].manager.done(files)
 
 
 class ProgressManager:
@@ -153,7 +176,7 @@ class ProgressManager:
         self._sources: dict[str, _Source] = {}
         self._all = _Count()
         self._time = _Timed()
-        self._at = ("", "", "")  # source, folder, file
+        self._at: FileCount | None = None  # what was begun last
         self._told = float("-inf")
         self._telling = threading.Lock()
         self._closed = False
@@ -172,7 +195,7 @@ class ProgressManager:
 
     # -- counting ---------------------------------------------------------------------------------------------------
 
-    def expect(self, files: int, size: int, source: str = "", folders: Mapping[str, tuple[int, int]] | None = None,
+    def expect(self, files: int, size: int, source: str = "", folders: Mapping[bytes, tuple[int, int]] | None = None,
                kind: str = "") -> None:  # fmt: skip
         """More work is known: so many files, so many bytes; `folders` maps each folder to its part of them.
 
@@ -193,39 +216,61 @@ class ProgressManager:
                     one.folder(name).expect(some, some_size)
         self._tell()
 
-    def begin(self, source: str, folder: str, file: str, size: int = 0) -> FileCount:
-        """This file of `size` bytes is being read from now on, by the thread that calls this."""
-        count = FileCount(self, source, folder, file, size)
+    def begin(self, source: str, path: bytes, size: int = 0, *, come: bool = False) -> FileCount:
+        """This file of `size` bytes is being read from now on, by the thread that calls this; or has `come` at once."""
+        file = FileCount(self, source, path, size)
+        came = file.done_bytes = size if come else 0
         with self._lock:
-            self._at = (source, folder, file)
+            self._at = file
             at = self._clock()
-            self._all.begun += 1
-            self._time.pace.add(at, files=0.5)
+            self._all.advance(0, came, begun=1)
+            self._time.pace.add(at, 0.5, came)
             if source:
                 one = self._source(source)
-                one.all.begun += 1
-                one.reading.append(count)
-                one.time.pace.add(at, files=0.5)
-        return count
+                one.all.advance(0, came, begun=1)
+                one.time.pace.add(at, 0.5, came)
+                if come:
+                    one.last = file
+                    one.folder(file.folder).size += came
+                else:
+                    one.reading.append(file)
+        if come:
+            self._tell()
+        return file
 
-    def count(self, file: FileCount, *, size: int = 0, files: int = 0, begun: int = 0, ended: bool = False) -> None:
+    def count(self, file: FileCount, *, size: int = 0, begun: int = 0, ended: bool = False) -> None:
         """What became of a file that was begun. For FileCount."""
         with self._lock:
             at = self._clock()
             file.done_bytes += size
-            self._all.advance(files, size, begun)
-            self._time.pace.add(at, files / 2, max(0, size))  # bytes taken back took their time all the same
+            self._all.advance(0, size, begun)
+            self._time.pace.add(at, size=max(0, size))  # bytes taken back took their time all the same
             if file.source:
                 one = self._source(file.source)
-                one.all.advance(files, size, begun)
-                one.folder(file.folder).advance(files, size)
-                one.time.pace.add(at, files / 2, max(0, size))
-                if ended and file in one.reading:
-                    one.reading.remove(file)
-                    one.last = file
+                one.all.advance(0, size, begun)
+                one.folder(file.folder).size += size
+                one.time.pace.add(at, size=max(0, size))
+                if ended:
+                    one.ended(file)
         self._tell()
 
-    def advance(self, *, size: int = 0, files: int = 0, source: str = "", folder: str = "") -> None:
+    def done(self, files: Sequence[FileCount]) -> None:
+        """All of these are stored."""
+        with self._lock:
+            at = self._clock()
+            self._all.files += len(files)
+            self._time.pace.add(at, len(files) / 2)
+            for file in files:
+                if file.source:
+                    one = self._source(file.source)
+                    one.all.files += 1
+                    one.folder(file.folder).files += 1
+                    one.ended(file)
+            for name, count in Counter(file.source for file in files if file.source).items():
+                self._source(name).time.pace.add(at, count / 2)
+        self._tell()
+
+    def advance(self, *, size: int = 0, files: int = 0, source: str = "", folder: bytes = b"") -> None:
         """So many bytes, so many files more are done, all at once."""
         with self._lock:
             at = self._clock()
@@ -261,7 +306,7 @@ class ProgressManager:
             at = self._clock()
             return Snapshot(
                 self._action,
-                *self._at,
+                *((now.source, shown(now.folder), now.file) if (now := self._at) is not None else ("", "", "")),
                 job=self.job,
                 bytes_done=self._all.size,
                 bytes_total=self._all.size_total,

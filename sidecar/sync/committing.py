@@ -10,9 +10,9 @@ from functools import partial
 from sidecar.errors import NameUnusable
 from sidecar.events import FileStored
 from sidecar.manifest import NewFile, SourceKey
-from sidecar.media.endings import Ending, State
 from sidecar.media.kinds import Kind, classify, group_key
 from sidecar.models import FileStat
+from sidecar.progress import stored
 from sidecar.sync.account import Account
 from sidecar.sync.context import Parts
 from sidecar.sync.groups import CHANGED, Fetched
@@ -70,17 +70,17 @@ class RootCommitter:
         self._parts.library.flush([f.staged(self._placer.batch) for f in good], self._flushers)
         good.sort(key=_companions_last)  # an archive brings `a.json` before `a.png`
         with self._parts.placing:
-            stored = self._place(good)
-        for f, event in stored:
+            placed = self._place(good)
+        for _, event in placed:
             self._account.stored(event)
-            f.count.done()
+        stored([f.count for f, _ in placed])
 
     def _place(self, good: Sequence[Fetched]) -> list[tuple[Fetched, FileStored]]:
         """Give the files of a group their names, and record them when those are durable, too."""
         placer = self._placer
         placer.group_begins(good)
         files: list[NewFile] = []
-        stored: list[tuple[Fetched, FileStored]] = []
+        told: list[tuple[Fetched, FileStored]] = []
         for f in good:
             try:
                 placed, duplicate = placer.place(f)
@@ -88,19 +88,18 @@ class RootCommitter:
                 self._account.unusable(f.stat, error)
                 f.drop()
                 continue
-            missing = _missing(f)
-            files.append(NewFile(f.stat, f.sha256, placed.path, f.kind.value, missing))
+            files.append(NewFile(f.stat, f.sha256, placed.path, f.kind.value, f.missing))
             event = FileStored(self._job, self._key.name, f.stat.path, placed.path, f.sha256, f.stat.size, duplicate,
-                               missing)  # fmt: skip
-            stored.append((f, event))
+                               f.missing)  # fmt: skip
+            told.append((f, event))
         placer.batch.flush()
         self._parts.manifest.record(self._key, self._root, files, self._parts.clock_ns())
         placer.group_done()
-        return stored
+        return told
 
     def _proven(self, f: Fetched, now: FileStat | None) -> bool:
         """Whether it may be stored: same stat as scanned, and its format's end where that is still owed."""
-        missing = _missing(f)
+        missing = f.missing
         if now is None and missing is not None:
             self._account.waits(f.stat, "vanished while it was read", fetched=False)
             return False
@@ -122,15 +121,3 @@ def companions_last(stat: FileStat) -> tuple[bytes, bool, bytes]:
 
 def _companions_last(f: Fetched) -> tuple[bytes, bool, bytes]:
     return f.group, f.kind is Kind.TEXT, f.stat.path
-
-
-def _missing(f: Fetched) -> str | None:
-    """What a file lacks, None when it is whole. Text companions have no end to show, and are written in one go."""
-    return None if f.kind is Kind.TEXT else ending_reason(f.ending)
-
-
-def ending_reason(ending: Ending | None) -> str | None:
-    """What is missing from a file, None when it shows its format's own end."""
-    if ending is None:
-        return "its format has no end mark"
-    return None if ending.state is State.COMPLETE else (ending.reason or "its format has no end mark")

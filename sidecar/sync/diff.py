@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import field
 
 from sidecar.manifest import Known, Waiting
-from sidecar.media.kinds import Kind, classify, group_key
+from sidecar.media.kinds import Classification, Kind, classify, group_key
 from sidecar.models import NS, FileStat, FileType, Problem, Rules, Scan, same_stat
 from sidecar.patterns import matches
 from sidecar.values import dataclass
@@ -84,10 +84,11 @@ def judge(result: Decision, scan: Scan, entries: Sequence[FileStat], known: dict
             _follow(result, record, stat, terms.generation_id)
         else:
             new.append(stat)
-    if any(classify(stat.path).kind is Kind.TEXT for stat in new):  # nobody else asks for all pictures of a folder
+    named = [classify(stat.path) for stat in new]
+    if any(one.kind is Kind.TEXT for one in named):  # nobody else asks for all pictures of a folder
         pictures = {*media_groups(stat.path for stat in entries if stat.type is FileType.FILE), *pictures}
-    for stat in new:
-        reason = _left_out(stat, terms.rules, pictures)
+    for stat, one in zip(new, named, strict=True):
+        reason = _left_out(stat, one, terms.rules, pictures)
         if reason:
             result.skipped.append(Problem(stat.path, reason))
         elif not stat.readable_by(scan.agent_uid):
@@ -138,24 +139,26 @@ def media_groups(paths: Iterable[bytes]) -> set[bytes]:
     return {group_key(path) for path in paths if classify(path).kind in (Kind.IMAGE, Kind.VIDEO, Kind.AUDIO)}
 
 
-def _left_out(stat: FileStat, rules: Rules, pictures: Collection[bytes]) -> str:
+def _left_out(stat: FileStat, named: Classification, rules: Rules, pictures: Collection[bytes]) -> str:
     """Why a file is not pulled at all; "" when it is."""
     if stat.type is not FileType.FILE:
         return "a link" if stat.type is FileType.LINK else "not a regular file"
-    if reason := left_out_by_name(stat.path, rules):
+    if reason := _unwanted(stat.path, rules) or named.reason:
         return reason
-    if classify(stat.path).kind is Kind.TEXT and group_key(stat.path) not in pictures:
+    if named.kind is Kind.TEXT and group_key(stat.path) not in pictures:
         return ALONE
     return ""
 
 
 def left_out_by_name(path: bytes, rules: Rules) -> str:
     """Why no file of that name is pulled, whatever it is; "" when it may be."""
+    return _unwanted(path, rules) or classify(path).reason
+
+
+def _unwanted(path: bytes, rules: Rules) -> str:
     if rules.include and not matches(path, rules.include):
         return "not matched by include"
-    if matches(path, rules.exclude):
-        return "excluded by pattern"
-    return classify(path).reason
+    return "excluded by pattern" if rules.exclude and matches(path, rules.exclude) else ""
 
 
 def _settle(result: Decision, stat: FileStat, before: Waiting | None, now_ns: int, settling: Settling) -> None:

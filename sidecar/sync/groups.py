@@ -8,8 +8,8 @@ from dataclasses import replace
 
 from sidecar.errors import Cancelled
 from sidecar.library import Batch, Staged
-from sidecar.media.endings import Ending
-from sidecar.media.kinds import classify, group_key
+from sidecar.media.endings import Ending, State
+from sidecar.media.kinds import Kind, classify, group_key
 from sidecar.models import FileStat
 from sidecar.progress import FileCount
 from sidecar.sync.slots import Memory
@@ -21,21 +21,22 @@ CHANGED = "changed while it was read"
 class Fetched:
     """One file's bytes without a name: in memory, or staged and not yet flushed. What its name says is looked at once.
 
-    `ending` is None for a format that has no end to check; `count` is its place in the progress, and `let_go` is called
-    once, when it is closed.
+    `ending` is None for a format that has no end to check, and `missing` is what a file lacks, None when it is whole;
+    `count` is its place in the progress, and `let_go` is called once, when it is closed.
     """
 
-    __slots__ = ("_data", "_let_go", "_memory", "_staged", "count", "ending", "group", "kind", "sha256", "stat")
+    __slots__ = ("_data", "_let_go", "_memory", "_staged", "count", "group", "kind", "missing", "sha256", "stat")
 
     def __init__(self, stat: FileStat, sha256: bytes, ending: Ending | None, bytes_of: Staged | tuple[bytes, Memory],
                  count: FileCount, let_go: Callable[[], None]) -> None:  # fmt: skip
         self.stat = stat
         self.sha256 = sha256
-        self.ending = ending
         self.count = count
         self._let_go: Callable[[], None] | None = let_go
         self.kind = classify(stat.path).kind
         self.group = group_key(stat.path)
+        # a text companion has no end to show, and is written in one go
+        self.missing = None if self.kind is Kind.TEXT else ending_reason(ending)
         self._data: bytes | None = None
         self._memory: Memory | None = None
         self._staged: Staged | None = None
@@ -88,6 +89,13 @@ class Bounds:
     group_files: int = 1024
     group_bytes: int = 64 << 20
     groups: int = 3
+
+
+def ending_reason(ending: Ending | None) -> str | None:
+    """What is missing from a file, None when it shows its format's own end."""
+    if ending is None:
+        return "its format has no end mark"
+    return None if ending.state is State.COMPLETE else (ending.reason or "its format has no end mark")
 
 
 class Group:

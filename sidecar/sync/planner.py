@@ -78,8 +78,9 @@ def plan(changed: Sequence[FileStat], folders: Mapping[bytes, Freight], roads: f
         ways += [_best(tree, choice, streaming=True), _Best(streamed=list(changed))]
         ways = [way for way in ways if way.cost < math.inf]  # without a stream not every file may come
     position = {f.path: at for at, f in enumerate(changed)}
-    plans = [_transfers(best, position, choice) for best in ways]
-    return min(plans, key=lambda transfers: total(transfers, folders, roads, costs))
+    batches = [list(_batches(_ordered(way.streamed, position), limits)) for way in ways]
+    cheapest = min(range(len(ways)), key=lambda at: choice.price(ways[at], len(batches[at])))
+    return _transfers(ways[cheapest], batches[cheapest], position, limits)
 
 
 def total(transfers: Iterable[Transfer], folders: Mapping[bytes, Freight], roads: frozenset[Road], costs: Costs
@@ -102,38 +103,60 @@ def freight(transfer: Transfer, folders: Mapping[bytes, Freight]) -> Freight:
     return Freight(len(transfer.files), sum(f.size for f in transfer.files))
 
 
-@dataclass(frozen=True, slots=True)
 class _Choice:
     """What one read of a folder or of a file costs, inf where it must not be."""
 
-    folders: Mapping[bytes, Freight]
-    roads: frozenset[Road]
-    costs: Costs
-    limits: Limits
+    def __init__(self, folders: Mapping[bytes, Freight], roads: frozenset[Road], costs: Costs, limits: Limits) -> None:
+        self._folders = folders if Road.FOLDER in roads else {}
+        self._costs = costs
+        self._limits = limits
+        self._lock = LOCKED if Road.STREAM in roads else 1.0
+        self._alone = Road.FILE in roads
+        self._most = limits.max_freeze if Road.STREAM in roads else math.inf  # seconds of one file on its own
 
     def folder(self, name: bytes, wanted: int) -> float:
-        if Road.FOLDER not in self.roads or name not in self.folders:
+        """All of a folder, as often as it takes to get so many files out of it."""
+        if name not in self._folders:
             return math.inf
-        inside = self.folders[name]
-        seconds = self.costs.folder.seconds(inside.files, inside.size)
-        if seconds > self.limits.max_freeze:
+        inside = self._folders[name]
+        seconds = self._costs.folder.seconds(inside.files, inside.size)
+        if seconds > self._limits.max_freeze:
             return math.inf
-        return seconds * math.ceil(wanted / self.limits.folder_files) * self._lock()
+        return seconds * math.ceil(wanted / self._limits.folder_files) * self._lock
 
-    def file(self, size: int) -> float:
-        seconds = self.costs.file.seconds(1, size)
-        if Road.FILE not in self.roads or (Road.STREAM in self.roads and seconds > self.limits.max_freeze):
-            return math.inf
-        return seconds * self._lock()
+    def each(self, files: Sequence[FileStat], *, streaming: bool) -> _Best:
+        """Every file for itself, or in a stream that runs anyway, with its part of what starting the next one costs.
 
-    def streamed(self, size: int) -> float:
-        """One more file in a stream that runs anyway, with its part of what starting the next one costs."""
-        road, limits = self.costs.stream, self.limits
-        part = min(1.0, max(1 / limits.stream_files, size / limits.stream_bytes))
-        return road.seconds(1, size) - road.start * (1 - part)
+        Called for every changed file there is, so costs are taken apart once and not for each.
+        """
+        file, stream, limits = self._costs.file, self._costs.stream, self._limits
+        best, lock, most = _Best(), self._lock, self._most if self._alone else -1.0
+        first, per_byte = file.start + file.per_file, file.per_byte
+        for f in files:
+            size = f.size
+            seconds = first + size * per_byte
+            alone = seconds * lock if seconds <= most else math.inf
+            if streaming:
+                part = min(1.0, max(1 / limits.stream_files, size / limits.stream_bytes))
+                streamed = stream.per_file + size * stream.per_byte + stream.start * part
+                if streamed <= alone:
+                    best.streamed.append(f)
+                    best.cost += streamed
+                    continue
+            best.alone.append(f)
+            best.cost += alone
+        return best
 
-    def _lock(self) -> float:
-        return LOCKED if Road.STREAM in self.roads else 1.0
+    def price(self, best: _Best, batches: int) -> float:
+        """What it comes to, with so many streams."""
+        file, stream = self._costs.file, self._costs.stream
+        return (
+            sum(self.folder(name, len(files)) for name, files in best.whole)
+            + self._lock * (len(best.alone) * (file.start + file.per_file) + _bytes(best.alone) * file.per_byte)
+            + batches * stream.start
+            + len(best.streamed) * stream.per_file
+            + _bytes(best.streamed) * stream.per_byte
+        )
 
 
 @dataclass(slots=True)
@@ -184,7 +207,7 @@ def _best(nodes: Mapping[bytes, _Node], choice: _Choice, *, streaming: bool) -> 
     deepest_first = sorted(nodes, key=lambda name: -(name.count(b"/") + (name != b"")))
     for name in deepest_first:
         node = nodes[name]
-        parts = _each(node.files, choice, streaming=streaming)
+        parts = choice.each(node.files, streaming=streaming)
         for below in node.folders:
             parts.add(bests.pop(below))
         inside = parts.all()
@@ -193,49 +216,41 @@ def _best(nodes: Mapping[bytes, _Node], choice: _Choice, *, streaming: bool) -> 
     return bests[b""]
 
 
-def _each(files: Iterable[FileStat], choice: _Choice, *, streaming: bool) -> _Best:
-    best = _Best()
-    for f in files:
-        alone = choice.file(f.size)
-        streamed = choice.streamed(f.size) if streaming else math.inf
-        if streamed <= alone and streaming:
-            best.streamed.append(f)
-            best.cost += streamed
-        else:
-            best.alone.append(f)
-            best.cost += alone
-    return best
+def _bytes(files: Iterable[FileStat]) -> int:
+    return sum([f.size for f in files])
 
 
-def _transfers(best: _Best, position: Mapping[bytes, int], choice: _Choice) -> list[Transfer]:
-    """Bounded reads of what was chosen, each in the order in which its files were asked for."""
-    limits = choice.limits
+def _ordered(files: list[FileStat], position: Mapping[bytes, int]) -> list[FileStat]:
+    """In the order in which they were asked for."""
+    return sorted(files, key=lambda f: position[f.path])
 
-    def ordered(files: list[FileStat]) -> list[FileStat]:
-        return sorted(files, key=lambda f: position[f.path])
 
+def _transfers(best: _Best, batches: Iterable[list[FileStat]], position: Mapping[bytes, int], limits: Limits
+               ) -> list[Transfer]:  # fmt: skip
+    """Bounded reads of what was chosen."""
     made: list[Transfer] = []
     for folder, files in best.whole:
-        part = ordered(files)
+        part = _ordered(files, position)
         made += (
             Transfer(Road.FOLDER, tuple(part[at : at + limits.folder_files]), folder)
             for at in range(0, len(part), limits.folder_files)
         )
-    made += _streams(ordered(best.streamed), limits)
-    return made + [Transfer(Road.FILE, (f,)) for f in ordered(best.alone)]
+    made += (Transfer(Road.STREAM, tuple(batch)) for batch in batches)
+    return made + [Transfer(Road.FILE, (f,)) for f in _ordered(best.alone, position)]
 
 
-def _streams(files: Sequence[FileStat], limits: Limits) -> Iterator[Transfer]:
+def _batches(files: Iterable[FileStat], limits: Limits) -> Iterator[list[FileStat]]:
+    """What goes into each stream."""
     batch: list[FileStat] = []
     size = 0
     for f in files:
         if batch and (size + f.size > limits.stream_bytes or len(batch) >= limits.stream_files):
-            yield Transfer(Road.STREAM, tuple(batch))
+            yield batch
             batch, size = [], 0
         batch.append(f)
         size += f.size
     if batch:
-        yield Transfer(Road.STREAM, tuple(batch))
+        yield batch
 
 
 def _with_ancestors(folder: bytes) -> Iterator[bytes]:

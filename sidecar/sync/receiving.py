@@ -7,9 +7,9 @@ import threading
 from collections.abc import Callable
 
 from sidecar.errors import Cancelled, StreamBroken
-from sidecar.library import Library
+from sidecar.library import Library, Staged
 from sidecar.media.endings import ending_check, ending_of
-from sidecar.models import FileStat, shown
+from sidecar.models import FileStat
 from sidecar.progress import FileCount, ProgressManager
 from sidecar.sync.groups import Fetched
 from sidecar.sync.relay import relay
@@ -36,36 +36,38 @@ class Receiver:
 
         `let_go` is called when it is open no more, also when it did not come whole.
         """
-        folder, _, name = stat.path.rpartition(b"/")
-        count = self._progress.begin(self._source, shown(folder), shown(name), stat.size)
+        if stat.size <= SMALL:
+            try:
+                return self._small(member, stat, let_go)
+            except BaseException:
+                let_go()
+                raise
+        count = self._progress.begin(self._source, stat.path, stat.size)
         try:
-            if stat.size <= SMALL:
-                fetched = self._small(member, stat, count, let_go)
-                count.read(stat.size)
-            else:
-                fetched = self._large(member, stat, count, let_go)
-                count.read()
+            fetched = self._large(member, stat, count, let_go)
         except BaseException:
             count.drop()
             let_go()
             raise
+        count.read()
         return fetched
 
-    def _small(self, member: Member, stat: FileStat, count: FileCount, let_go: Callable[[], None]) -> Fetched:
+    def _small(self, member: Member, stat: FileStat, let_go: Callable[[], None]) -> Fetched:
         """The committer's thread stages it, many at once and only those that are proven, while there is room for it."""
         data = member.whole()
         if self._stop.is_set():
             raise Cancelled("cancelled")
         digest, ending = hashlib.sha256(data).digest(), ending_of(stat.path, data)
-        if self._memory.take(len(data)):
-            return Fetched(stat, digest, ending, (data, self._memory), count, let_go)
-        staged = self._library.stage(self._source)
-        try:
-            staged.write(data)
-            staged.stamp(stat.mtime_ns)
-        except BaseException:
-            staged.close()
-            raise
+        staged: Staged | tuple[bytes, Memory] = (data, self._memory)
+        if not self._memory.take(len(data)):
+            staged = self._library.stage(self._source)
+            try:
+                staged.write(data)
+                staged.stamp(stat.mtime_ns)
+            except BaseException:
+                staged.close()
+                raise
+        count = self._progress.begin(self._source, stat.path, stat.size, come=True)
         return Fetched(stat, digest, ending, staged, count, let_go)
 
     def _large(self, member: Member, stat: FileStat, count: FileCount, let_go: Callable[[], None]) -> Fetched:

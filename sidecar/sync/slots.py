@@ -51,6 +51,7 @@ class Slots:
         self._reads = self.parallel
         self._free = self.files
         self._changed = threading.Condition()
+        self._waiting = 0
 
     @contextmanager
     def reading(self, stop: threading.Event) -> Iterator[None]:
@@ -64,7 +65,7 @@ class Slots:
         finally:
             with self._changed:
                 self._reads += 1
-                self._changed.notify_all()
+                self._tell()
 
     def reserve(self, count: int, stop: threading.Event, pressed: Callable[[], object]) -> int:
         """Room for `count` open files, of which no more than `files` are granted; answers how many were.
@@ -89,9 +90,17 @@ class Slots:
         """So many files are closed."""
         with self._changed:
             self._free += count
+            self._tell()
+
+    def _tell(self) -> None:
+        if self._waiting:
             self._changed.notify_all()
 
     def _wait(self, stop: threading.Event) -> None:
         if stop.is_set():
             raise Cancelled("cancelled")
-        self._changed.wait(_LOOK)
+        self._waiting += 1
+        try:
+            self._changed.wait(_LOOK)
+        finally:
+            self._waiting -= 1

@@ -46,7 +46,7 @@ def transfer(sizes: Sequence[int], per_file: float, noise: float, slower: float 
     for number, size in enumerate(sizes):
         factor = (slower if number > len(sizes) / 10 else 1.0) * (1 + noise * chance.uniform(-1, 1))
         clock.now += per_file * factor
-        file = progress.begin("a", "", str(number), size)
+        file = progress.begin("a", b"%d" % number, size)
         for at in range(0, size, CHUNK):
             some = min(CHUNK, size - at)
             clock.now += some * PER_BYTE * factor * (1 + noise * chance.uniform(-1, 1))
@@ -96,7 +96,7 @@ def test_each_source_has_its_own_time() -> None:
     for number in range(50):
         clock.now += 0.1
         for source, size in (("fast", 1_000_000), ("slow", 100_000)):
-            file = progress.begin(source, "", str(number), size)
+            file = progress.begin(source, b"%d" % number, size)
             file.advance(size)
             file.done()
     fast, slow = progress.snapshot().sources
@@ -113,7 +113,7 @@ def test_looking_for_work_is_no_work() -> None:
         clock.now += 100  # a scan
         progress.expect(10, 10_000_000, source)
         for number in range(10 if source == "a" else 5):
-            file = progress.begin(source, "", str(number), 1_000_000)
+            file = progress.begin(source, b"%d" % number, 1_000_000)
             clock.now += 1
             file.advance(1_000_000)
             file.done()
