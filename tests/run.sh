@@ -65,6 +65,7 @@ if narrowed "$@"; then
 else
     # Side by side, then one after another what measures bounds of time or has an engine to itself.
     check pytest "$@" -m "not alone" -n "$(nproc)" --dist loadfile
+    unset COVERAGE_PROCESS_START # bounds of time say nothing under a tracer
     check pytest "$@" -m alone
 fi
 unset COVERAGE_PROCESS_START
