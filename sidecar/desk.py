@@ -44,6 +44,13 @@ class _Job:
     task: asyncio.Task[None] | None = None
     looked: bool = False
     cancelled: bool = False
+    told: bool = False
+
+    def stop(self) -> None:
+        """Have it stop, once: being told again would cut off what it does to end well."""
+        if self.task is not None and not self.told:
+            self.told = True
+            self.task.cancel()
 
 
 class JobDesk:
@@ -71,6 +78,8 @@ class JobDesk:
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None,
                         trace: TracebackType | None) -> None:  # fmt: skip
         self.close()
+        if running := [job.task for job in self._jobs.values() if job.task is not None]:
+            await asyncio.wait(running)  # before the group may cancel them once more
         try:
             await self._group.__aexit__(kind, error, trace)
         except BaseExceptionGroup as several:
@@ -80,8 +89,7 @@ class JobDesk:
         """Stop all jobs and take no more; leaving the context waits for them. Idempotent."""
         self._closed = True
         for job in self._jobs.values():
-            if job.task is not None:
-                job.task.cancel()
+            job.stop()
 
     # -- asking -----------------------------------------------------------------------------------------------------
 
@@ -166,7 +174,7 @@ class JobDesk:
             return False
         one.cancelled = True
         await one.begun.wait()
-        one.task.cancel()
+        one.stop()
         await one.over.wait()
         return True
 

@@ -47,11 +47,13 @@ async def serve(
         stack.callback(work.tools.bus.subscribe(Passes(next_pass)))
         metrics = await stack.enter_async_context(telling(work.tools))
         desk = await stack.enter_async_context(JobDesk(work.orchestrator, work.tools, view))
+        watchers = Watchers(work.tools, desk.submit, desk.show)
         if settings.sync.watch:
-            await stack.enter_async_context(Watchers(work.tools, desk.submit, desk.show))
+            await stack.enter_async_context(watchers)
         loops = await stack.enter_async_context(owned())
         await stack.enter_async_context(_http(work, desk, metrics))
-        stack.callback(desk.close)  # before anything else ends: cutting transfers off takes the longest
+        stack.callback(watchers.close)  # before anything else ends, and side by side with it: cutting transfers and
+        stack.callback(desk.close)  # watches off takes the longest
         heart = await asyncio.to_thread(Heart, work.manifest, desk, table.next_ns)
         loops.start(heart.beat(), "signs of life")
         await _listen(settings, work, desk, loops)

@@ -10,10 +10,19 @@ T = TypeVar("T")
 
 
 async def finished(work: Coroutine[Any, Any, T]) -> T:
-    """Await `work` to its end, also when this is cancelled meanwhile; the cancellation is raised after it."""
+    """Await `work` to its end, however often this is cancelled meanwhile; the cancellation is raised after it.
+
+    A task is easily cancelled twice: by who wants it to stop, and by the group that it is in.
+    """
     task = asyncio.ensure_future(work)
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait([task])
-        raise
+    told: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError as error:
+            told = error
+    if told is None:
+        return task.result()
+    if not task.cancelled():
+        task.exception()  # taken note of, so that nobody complains that it was not
+    raise told

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 import uuid
 from collections.abc import AsyncIterator
@@ -20,14 +21,20 @@ async def notifying(settings: NotifySettings, bus: Bus) -> AsyncIterator[None]:
     """Heartbeat and webhook, each with a queue of its own, so that neither waits for the other."""
     timeout, allow_private = settings.timeout / NS, settings.allow_private
     async with AsyncExitStack() as stack:
+        senders: list[Sender] = []
         if settings.heartbeat_url is not None:
             sender = Sender("heartbeat", timeout=timeout, allow_private=allow_private)
+            senders.append(sender)
             await stack.enter_async_context(sender.running())
             stack.callback(bus.subscribe(Heartbeat(settings.heartbeat_url, sender).heard))
         if settings.webhook_url is not None:
             sender = Sender("webhook", timeout=timeout, allow_private=allow_private)
+            senders.append(sender)
             await stack.enter_async_context(sender.running())
             hook = Webhook(settings.webhook_url, settings.events, settings.secret, sender, time.time_ns,
                            lambda: str(uuid.uuid4()))  # fmt: skip
             stack.callback(bus.subscribe(hook.heard))
-        yield
+        try:
+            yield
+        finally:
+            await asyncio.gather(*(sender.last_words() for sender in senders))

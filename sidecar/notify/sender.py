@@ -61,6 +61,7 @@ class Sender:
         self._idle = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._well = True
+        self._ended = False
         self.dropped = 0
 
     def put(self, message: Message) -> None:
@@ -97,11 +98,18 @@ class Sender:
             try:
                 yield
             finally:
-                await asyncio.sleep(0)  # what other threads have just put is seen
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(self._idle.wait(), LAST_WORDS)
+                await self.last_words()
                 sending.cancel()
                 await asyncio.wait([sending])
+
+    async def last_words(self) -> None:
+        """Give what still waits a moment to be sent, once; for who ends several senders at a time."""
+        if self._ended:
+            return
+        self._ended = True
+        await asyncio.sleep(0)  # what other threads have just put is seen
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._idle.wait(), LAST_WORDS)
 
     async def _send_all(self, session: aiohttp.ClientSession) -> None:
         while True:

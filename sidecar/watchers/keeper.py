@@ -49,6 +49,7 @@ class Watchers:
         self._changed = asyncio.Event()
         self._group = asyncio.TaskGroup()
         self._task: asyncio.Task[None] | None = None
+        self._closed = False
 
     def how(self, source: str) -> str:
         """How a source is watched now: `inotify`, `poll`, or "" where it is not."""
@@ -62,12 +63,19 @@ class Watchers:
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None,
                         trace: TracebackType | None) -> None:  # fmt: skip
+        self.close()
         if self._task is not None:
-            self._task.cancel()
+            await asyncio.wait([self._task])  # before the group may cancel it once more
         try:
             await self._group.__aexit__(kind, error, trace)
         except BaseExceptionGroup as several:
             raise first_of(several) from None
+
+    def close(self) -> None:
+        """Have all watches stop; leaving the context waits for them. Idempotent."""
+        if self._task is not None and not self._closed:
+            self._closed = True
+            self._task.cancel()
 
     async def _run(self) -> None:
         """Raises ManifestDamaged. Whatever else happens to one watch, it is begun anew."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from loguru import logger
@@ -210,3 +212,33 @@ async def test_open_rows_of_a_killed_process_are_closed(tools: Tools) -> None:
     assert tools.manifest.close_jobs('{"problem": "interrupted"}', 3) == 0
     async with desk_of(tools) as desk:
         assert [(v.state, v.problem) for v in desk.recent(2)] == [(JobState.FAILED, "interrupted")] * 2
+
+
+async def test_who_ends_is_told_once_and_ends_well(tools: Tools) -> None:
+    class Careful(SyncOrchestrator):
+        ended = 0
+
+        async def perform(self, *_: Any, **__: Any) -> JobReport:
+            try:
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                await asyncio.sleep(0.05)  # cuts a transfer off, say
+                Careful.ended += 1
+                raise
+            raise AssertionError("nobody stopped it")
+
+    async def work() -> None:
+        async with JobDesk(Careful(tools), tools) as desk:
+            views = [desk.submit(replace(SYNC_A, sources=(name,))) for name in "abc"]
+            await asyncio.sleep(0.01)
+            asked = [asyncio.create_task(desk.cancel(views[0].id)) for _ in range(2)]
+            await asyncio.sleep(0.01)
+            desk.close()
+            await asyncio.sleep(0.01)
+            desk.close()
+            assert await asyncio.gather(*asked) == [True, True]
+            raise KeyError("the service is told to stop")
+
+    with pytest.raises(KeyError):
+        await work()
+    assert Careful.ended == 3
