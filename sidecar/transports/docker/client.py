@@ -100,7 +100,7 @@ class Engine:
 
         with self._connecting:
             if self._data is None:
-                self._data = connect(self.host, self.timeout)
+                self._data = connect(self.host, self.timeout, self.version["ApiVersion"])
             return self._data
 
     @property

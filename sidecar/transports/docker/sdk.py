@@ -15,13 +15,13 @@ from sidecar.transports.docker import client
 from sidecar.transports.docker.client import refusal, unreachable
 
 
-def connect(host: ResolvedHost, timeout: float) -> docker.APIClient:
-    """A client that agrees with the engine on an API version; `timeout` in seconds for each answer."""
+def connect(host: ResolvedHost, timeout: float, version: str) -> docker.APIClient:
+    """A client for an engine that speaks this version of the API; `timeout` in seconds for each answer."""
     tls: TLSConfig | bool = False
     if host.tls is not None:
         pair = (host.tls.cert, host.tls.key) if host.tls.cert and host.tls.key else None
         tls = TLSConfig(client_cert=pair, ca_cert=host.tls.ca, verify=host.tls.verify)
-    return docker.APIClient(base_url=host.url, version="auto", timeout=int(timeout) or 1, tls=tls, max_pool_size=16)
+    return docker.APIClient(base_url=host.url, version=version, timeout=int(timeout) or 1, tls=tls, max_pool_size=16)
 
 
 @contextmanager
