@@ -80,6 +80,11 @@ def test_values_that_make_no_sense_are_kept_and_fill_no_field() -> None:
     found = read(parameters="a fox\nSteps: many, Seed: 1e999, CFG scale: NaN, Size: big, Clip skip: 9" + "9" * 99)
     assert (found.steps, found.seed, found.cfg, found.width, found.clip_skip) == (None,) * 5
     assert list(found.other) == ["Steps", "Seed", "CFG scale", "Size", "Clip skip"]
+    graph = RECIPE.graph()
+    graph["3"]["inputs"] |= {"seed": 2**64, "steps": 10**400, "cfg": 10**400}
+    assert told(read(prompt=graph)) == GRAPH | {"seed": None, "steps": None, "cfg": None}
+    graph["3"]["inputs"]["seed"] = 2**64 - 1
+    assert read(prompt=graph).seed == 2**64 - 1, "the largest that ComfyUI makes"
 
 
 def test_a_chunk_without_parameters_is_a_prompt_and_a_remark_is_not() -> None:

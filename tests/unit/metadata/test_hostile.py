@@ -105,6 +105,14 @@ def overlapping_tags() -> bytes:
     return png(chunk(b"eXIf", tiff), GOOD)
 
 
+def large_key() -> bytes:
+    """An MP4 whose tags have a name of 60 MB."""
+    box = mediamade.box
+    name = box(b"mdta", bytes(60 * MEGABYTE))
+    meta = box(b"hdlr", bytes(24)) + box(b"keys", struct.pack(">II", 0, 1) + name)
+    return box(b"ftyp", b"isom" + bytes(4)) + box(b"moov", box(b"meta", meta))
+
+
 HOSTILE: dict[str, tuple[Callable[[], bytes], str, int | None]] = {
     "zTXt bomb": (bomb, "unpacks to more than", 5),
     "500 zTXt bombs": (many_bombs, "more text than", None),
@@ -118,6 +126,7 @@ HOSTILE: dict[str, tuple[Callable[[], bytes], str, int | None]] = {
     "deep and open JSON": (lambda: png(chunk(b"tEXt", b"prompt\0" + b'{"a":' * 10**6), GOOD), "nested deeper", 5),
     "NaN": (lambda: png(chunk(b"tEXt", b"prompt\0" + GRAPH)), "NaN is no JSON", 5),
     "60 MB comment": (large_comment, "are more than the", None),
+    "60 MB key": (large_key, "a part of 62914560 bytes", None),
     "overlapping tags": (overlapping_tags, "", 5),
     "a chunk of 4 GB": (lambda: SIGNATURE + b"\xff\xff\xff\xfftEXtworkflow\0" + bytes(99), "are more than the", None),
     "empty chunks": (lambda: png(*[chunk(b"abCd", b"")] * 100_000), "parts", None),
