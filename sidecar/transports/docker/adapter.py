@@ -65,6 +65,7 @@ class DockerAdapter:
         self._stall = stall
         self._pull_only = pull_only
         self._user = user
+        self._uid = -1  # that agents started as `_user` said they have
         self._forced_user = bool(user)
         self._start: wire.Start | None = None
         self._watcher: wire.Start | None = None
@@ -163,13 +164,14 @@ class DockerAdapter:
 
     async def _agent_scan(self, root: bytes, start: wire.Start, basis: Basis | None) -> Scan:
         scan = await self._scan_as(self._user, root, start, basis)
+        self._uid = scan.agent_uid
         uid, gid = scan.owner
         if self._forced_user or scan.agent_uid in (0, uid) or not _is_hindered(scan):
             return scan
         other = f"{uid}:{gid}"
         again = await self._scan_as(other, root, start, basis)
         if _hindrances(again) < _hindrances(scan):
-            self._user = other
+            self._user, self._uid = other, again.agent_uid
             return again
         return scan
 
@@ -238,6 +240,7 @@ class DockerAdapter:
                     if not self._forced_user and sights.hindered_by(sight):
                         break
                     yield sight
+            self._uid = -1
             self._user = f"{sights.owner[0]}:{sights.owner[1]}"  # who may see everything; what was missed, a scan finds
 
     def turn(self, transfer: Transfer) -> AbstractContextManager[None]:
@@ -295,7 +298,8 @@ class DockerAdapter:
         return wire.read_removed(records, deepest_first)
 
     def _as(self, owner: tuple[int, int]) -> str:
-        if self._forced_user or owner[0] < 0:
+        """Whose agent works in a folder of `owner`: the one that scanned, where it has that uid and so its rights."""
+        if self._forced_user or owner[0] < 0 or owner[0] == self._uid:
             return self._user
         return f"{owner[0]}:{owner[1]}"
 
