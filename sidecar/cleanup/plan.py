@@ -150,6 +150,8 @@ def _spared(f: FileStat, rules: Rules, look: _Look) -> str:
 
 def _newest(files: Iterable[FileStat], keep: int, now_ns: int) -> set[bytes]:
     """The highest numbers of each folder and prefix, which a generator's counter goes on from."""
+    if not keep:
+        return set()
     today = day_begun(now_ns)
     series: dict[tuple[bytes, bytes], dict[int, list[bytes]]] = defaultdict(lambda: defaultdict(list))
     for f in files:
@@ -160,9 +162,7 @@ def _newest(files: Iterable[FileStat], keep: int, now_ns: int) -> set[bytes]:
         if date is not None and date < today:
             continue
         series[numbered.folder, numbered.prefix][numbered.number].append(f.path)
-    return (
-        {path for numbers in series.values() for n in sorted(numbers)[-keep:] for path in numbers[n]} if keep else set()
-    )
+    return {path for numbers in series.values() for n in sorted(numbers)[-keep:] for path in numbers[n]}
 
 
 def day_begun(now_ns: int) -> datetime.date:
@@ -173,6 +173,8 @@ def day_begun(now_ns: int) -> datetime.date:
 def _keep_companions(verdicts: dict[bytes, str]) -> None:
     """Files of one stem go together or not at all."""
     staying = {group_key(path) for path, reason in verdicts.items() if reason}
+    if not staying:
+        return
     for path, reason in verdicts.items():
         if not reason and group_key(path) in staying:
             verdicts[path] = "belongs to a file that stays"
