@@ -17,14 +17,17 @@ from sidecar.config import load
 from sidecar.desk import WAITING, JobDesk
 from sidecar.errors import ManifestDamaged, TooManyJobs
 from sidecar.events import Bus, Event, JobChanged, SourceSlowed
-from sidecar.jobreport import JobReport
+from sidecar.jobreport import LISTED, JobReport
 from sidecar.jobs import Action, Cause, JobState, Request
 from sidecar.jobwork import Job, Tools
 from sidecar.library import Library
 from sidecar.manifest import Manifest
+from sidecar.models import Problem, Source
 from sidecar.orchestrator import SyncOrchestrator
 from sidecar.patience import TOLERATED, Patience
 from sidecar.progress import ProgressManager
+from sidecar.source_sync import settled, sync_options
+from sidecar.sync.report import SyncReport
 from sidecar.sync.slots import Slots
 from sidecar.writers import Writers
 
@@ -242,3 +245,28 @@ async def test_who_ends_is_told_once_and_ends_well(tools: Tools) -> None:
     with pytest.raises(KeyError):
         await work()
     assert Careful.ended == 3
+
+
+async def test_a_result_in_memory_has_its_long_lists_cut(tools: Tools) -> None:
+    class Failing(SyncOrchestrator):
+        async def perform(self, *_: Any, **__: Any) -> JobReport:
+            source = SyncReport("a", "c", "/o", "docker")
+            source.failed = [Problem(b"%d.png" % n, "the read stalled") for n in range(LISTED + 5)]
+            return JobReport("j", "sync", [source])
+
+    async with JobDesk(Failing(tools), tools) as desk:
+        view = await desk.wait(desk.submit(SYNC_A).id)
+    assert view.state is JobState.PARTLY
+    assert view.result is not None
+    (told,) = view.result["sources"]
+    assert (len(told["problems"]), told["problems_more"], told["failed"]) == (LISTED, 5, LISTED + 5)
+
+
+@pytest.mark.parametrize(
+    ("state", "waits"), [("running", True), ("paused", True), ("exited", False), ("created", False)]
+)
+def test_where_nothing_runs_nobody_writes(tools: Tools, state: str, waits: bool) -> None:
+    options = sync_options(tools.settings, tools.slots, dry_run=False)
+    now = settled(options, Source("a", "custom", "docker", "t", "c", (b"/o",), state)).settling
+    assert (now.quiet_ns > 0) is waits
+    assert now.incomplete_ns == options.settling.incomplete_ns > 0, "what lacks its end waits all the same"

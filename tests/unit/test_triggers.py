@@ -41,6 +41,7 @@ def test_what_somebody_asked_for_or_ended_is_not_tried_again() -> None:
     again = Again(lambda: 10**18)
     for cause in (Cause.API, Cause.EVENT, Cause.WATCH):
         again(JobChanged("j", "", JobView("j", Request(Action.RUN, cause), JobState.FAILED, 0)))
+    assert not again._due, "who asked has heard of it"
     for state in (JobState.PARTLY, JobState.CANCELLED):
         again(JobChanged("j", "", JobView("j", NIGHTLY, state, 0)))
     assert not again._due

@@ -117,3 +117,10 @@ async def test_reading_ends_when_it_is_told_to(made: Api) -> None:
     read = progress.snapshot().bytes_done
     await asyncio.sleep(0.05)
     assert progress.snapshot().bytes_done == read < HUGE
+
+
+def test_a_long_report_is_cut_and_says_so() -> None:
+    report = VerifyReport("gen", missing=5, problems=[(b"%d" % n, "missing") for n in range(5)])
+    told = report.as_json(2)
+    assert (len(told["problems"]), told["problems_more"]) == (2, 3)
+    assert "problems_more" not in report.as_json()
