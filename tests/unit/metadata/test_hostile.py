@@ -113,6 +113,17 @@ def large_key() -> bytes:
     return box(b"ftyp", b"isom" + bytes(4)) + box(b"moov", box(b"meta", meta))
 
 
+def wide_graph() -> bytes:
+    """As many samplers as are looked at, behind a chain of pipes with a million inputs."""
+    inputs = {f"x{n}": 0 for n in range(400)}
+    graph = {str(n): {"class_type": "Pipe", "inputs": {**inputs, "pipe": [str(n + 1), 0]}} for n in range(1000, 2900)}
+    for n in range(40):
+        given = {"steps": ["x", 0], "cfg": 1, "sampler_name": "euler", "pipe": ["1000", 0]}
+        graph[str(n)] = {"class_type": "KSampler", "inputs": {**given, "images": [str(n - 1), 0]}}
+    graph["2900"] = {"class_type": "Save", "inputs": {"images": ["39", 0]}}
+    return png(chunk(b"tEXt", b"prompt\0" + json.dumps(graph).encode()), GOOD)
+
+
 HOSTILE: dict[str, tuple[Callable[[], bytes], str, int | None]] = {
     "zTXt bomb": (bomb, "unpacks to more than", 5),
     "500 zTXt bombs": (many_bombs, "more text than", None),
@@ -127,6 +138,7 @@ HOSTILE: dict[str, tuple[Callable[[], bytes], str, int | None]] = {
     "NaN": (lambda: png(chunk(b"tEXt", b"prompt\0" + GRAPH)), "NaN is no JSON", 5),
     "60 MB comment": (large_comment, "are more than the", None),
     "60 MB key": (large_key, "a part of 62914560 bytes", None),
+    "wide graph": (wide_graph, "", 5),
     "overlapping tags": (overlapping_tags, "", 5),
     "a chunk of 4 GB": (lambda: SIGNATURE + b"\xff\xff\xff\xfftEXtworkflow\0" + bytes(99), "are more than the", None),
     "empty chunks": (lambda: png(*[chunk(b"abCd", b"")] * 100_000), "parts", None),

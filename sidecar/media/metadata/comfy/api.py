@@ -5,9 +5,10 @@ Its page has unfolded group nodes and subgraphs by then; their nodes have ids su
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import Any
 
-from sidecar.media.metadata.comfy.graph import MOST_NODES, Graph, Link, Node
+from sidecar.media.metadata.comfy.graph import MOST_INPUTS, MOST_NODES, Graph, Link, Node
 
 
 def read(value: Any) -> Graph | None:
@@ -23,8 +24,8 @@ def read(value: Any) -> Graph | None:
         return None
     nodes: dict[str, Node] = {}
     for key, (kind, inputs) in kinds.items():
-        given = inputs if isinstance(inputs, dict) else {}
-        nodes[key] = Node(key, kind, {name: _linked(one, kinds) for name, one in given.items()})
+        given = islice(inputs.items(), MOST_INPUTS) if isinstance(inputs, dict) else ()
+        nodes[key] = Node(key, kind, {name: _linked(one, kinds) for name, one in given})
     return Graph(nodes)
 
 

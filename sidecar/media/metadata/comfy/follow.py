@@ -15,6 +15,7 @@ from sidecar.media.metadata.comfy.graph import Graph, Link, Node
 from sidecar.media.metadata.model import Lora
 
 _DEEPEST = 150
+_MOST_ALONG = 500  # nodes of one look-up
 _PLAIN = ("value", "int", "float", "number", "string", "text", "seed", "widget_0")  # what primitive nodes call it
 PIPES = ("guider", "basic_pipe", "pipe", "context", "base_ctx", "sdxl_tuple", "model_pipe")
 """Inputs that carry model, prompts and more in one."""
@@ -63,11 +64,17 @@ def _along(graph: Graph, node: Node, through: Iterable[str]) -> Iterator[Node]:
     """The node and those behind some of its inputs, breadth first; a reroute's only input counts as any."""
     through = frozenset(through)
     queue, seen = [node], {node.id}
-    for here in queue:
+    for here in queue:  # which grows as it is gone through
         yield here
         for name, value in here.inputs.items():
             wanted = name in through or (len(here.inputs) == 1 and here is not node)
-            if isinstance(value, Link) and wanted and value.node not in seen and value.node in graph.nodes:
+            if (
+                isinstance(value, Link)
+                and wanted
+                and value.node not in seen
+                and value.node in graph.nodes
+                and len(queue) < _MOST_ALONG
+            ):
                 seen.add(value.node)
                 queue.append(graph.nodes[value.node])
 

@@ -11,6 +11,9 @@ from sidecar.values import dataclass
 MOST_NODES = 20_000
 """Nodes of one graph, subgraphs unfolded; large ones have a thousand."""
 
+MOST_INPUTS = 200
+"""Inputs of one node that are looked at; the largest have some dozens."""
+
 
 class Link(NamedTuple):
     """What an input takes: output number `slot` of another node."""

@@ -7,7 +7,7 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from sidecar.media.metadata.comfy import widgets
-from sidecar.media.metadata.comfy.graph import MOST_NODES, Graph, Link, Node
+from sidecar.media.metadata.comfy.graph import MOST_INPUTS, MOST_NODES, Graph, Link, Node
 
 _MUTED, _BYPASSED = 2, 4
 _OUTSIDE, _RESULTS = -10, -20  # what a subgraph's own inputs and outputs are called within it
@@ -89,7 +89,7 @@ class _Unfolding:
             self._unfold(key, _Scope(f"{key}:", _with_values(inner, raw), wires, feeds, scope.depth + 1))
             return
         links = {str(socket.get("name")): one for socket, one in zip(sockets, taken, strict=True) if one is not None}
-        self.nodes[key] = Node(key, raw["type"], shown | links)
+        self.nodes[key] = Node(key, raw["type"], dict(islice((shown | links).items(), MOST_INPUTS)))
 
     def _unfold(self, key: str, scope: _Scope) -> None:
         self.place(scope)
