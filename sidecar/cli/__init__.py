@@ -6,14 +6,10 @@ when it is called; libraries that few runs need are imported where they are used
 
 import gc
 
-_YOUNG = 20_000  # new objects between two collections
-
 
 def main() -> None:
     """Entry point of `media-sync` and `python -m sidecar`. Ends the process."""
-    gc.set_threshold(
-        _YOUNG, 10, 10
-    )  # modules and lists of files stay: to look through them again and again is for nothing
+    gc.disable()  # what is imported stays: nothing is looked for in it before the work begins, see `run_async`
     from sidecar.cli.app import main as run
 
     run()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import functools
+import gc
 import inspect
 import json
 import os
@@ -29,6 +30,7 @@ from sidecar.values import dataclass
 
 T = TypeVar("T")
 PATIENCE = 1.4  # seconds that a cancelled command gets before it is ended: `docker stop` users expect two at most
+_YOUNG = 20_000  # new objects between two collections: lists of files grow, and little of them is garbage
 
 _COMMON: dict[str, Any] = {
     "config": Annotated[Path | None, typer.Option("--config", metavar="FILE", help="YAML settings file.")],
@@ -184,6 +186,9 @@ def run_async(work: Coroutine[Any, Any, T]) -> T:
     A thread that hangs in a read of a dead engine must not hold up the exit: after a while the process just ends.
     Everything durable is durable by then, or was never begun.
     """
+    gc.freeze()
+    gc.set_threshold(_YOUNG, 10, 10)
+    gc.enable()
     with asyncio.Runner() as runner:
         loop = runner.get_loop()
         stopping = False
