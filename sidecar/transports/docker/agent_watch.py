@@ -1,7 +1,7 @@
 """The agent's `watch` verb: tell of files until standard input ends, or nobody was heard for too long.
 
-Standard library and syntax of Python 3.6; never imported by the sidecar. Sent behind `agent_eyes.py` and before
-`agent.py`. Records: `hello` as in a scan, `problem` for a folder that cannot be watched, `stands MODE FOLDERS` when all
+Standard library and syntax of Python 3.6; never imported by the sidecar. Sent behind `agent_purge.py` and
+`agent_eyes.py`, before `agent.py`. Records: `hello` as in a scan, `problem` for a folder that cannot be watched, `stands MODE FOLDERS` when all
 is watched, `e` for a file that was closed or moved in, `overflow` when some were lost (`stands` comes again), and
 `beat NOW` every few seconds. A `tick` closes each batch, because a record is known to be whole when the next begins.
 """
@@ -87,4 +87,4 @@ def look(eyes, folders, out):
     return eyes
 
 
-MORE_VERBS = {b"watch": watch}
+MORE_VERBS[b"watch"] = watch

@@ -55,12 +55,12 @@ class Start:
 
 def start_python(interpreter: str) -> Start:
     """The agent for a container with a Python of at least 3.6 at `interpreter`."""
-    return _python(interpreter, ("agent_marks.py", "agent.py"))
+    return _python(interpreter, ("agent_marks.py", "agent_purge.py", "agent.py"))
 
 
 def start_watcher(interpreter: str) -> Start:
     """The same agent with the `watch` verb, which it is sent only where somebody watches."""
-    return _python(interpreter, ("agent_marks.py", "agent_eyes.py", "agent_watch.py", "agent.py"))
+    return _python(interpreter, ("agent_marks.py", "agent_purge.py", "agent_eyes.py", "agent_watch.py", "agent.py"))
 
 
 def _python(interpreter: str, parts: Sequence[str]) -> Start:

@@ -206,7 +206,7 @@ def test_an_interpreter_that_is_none_is_an_agent_failed() -> None:
         parser.require_finished()
 
 
-@pytest.mark.parametrize("name", ["agent.py", "agent_eyes.py", "agent_watch.py"])
+@pytest.mark.parametrize("name", ["agent.py", "agent_eyes.py", "agent_marks.py", "agent_purge.py", "agent_watch.py"])
 def test_agents_keep_to_python_3_6(name: str) -> None:
     source = files("sidecar.transports.docker").joinpath(name).read_text()
     ast.parse(source, feature_version=(3, 6))
