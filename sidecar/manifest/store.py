@@ -17,8 +17,9 @@ from sidecar.manifest.marks import MarkTable
 from sidecar.manifest.opening import open_to_look, open_to_write, translated
 from sidecar.manifest.purges import Ended, add_intents, end_intents
 from sidecar.manifest.rows import Item, JobRow, Known, NewFile, OpenPurge, Recorded, SourceKey, SourceTotals, Waiting
-from sidecar.manifest.schema import folder_of, migrate
+from sidecar.manifest.schema import migrate
 from sidecar.manifest.search import ItemFilter, read_items, read_totals
+from sidecar.manifest.storing import add_files
 from sidecar.models import FileStat, Source
 
 _KNOWN = (
@@ -228,26 +229,8 @@ class Manifest:
 
     def record(self, key: SourceKey, root: bytes, files: Sequence[NewFile], now_ns: int) -> None:
         """Commit a group of stored files. Their copies and folder entries must be on stable storage already."""
-        source = key.source_id
         with self._transaction() as db:
-            db.executemany(
-                "INSERT INTO contents VALUES (?, ?, ?, ?, ?, ?) "
-                "ON CONFLICT (hash) DO UPDATE SET library_path = excluded.library_path",
-                [(f.hash, f.stat.size, f.kind, f.incomplete, f.library_path, now_ns) for f in files],
-            )
-            db.executemany(
-                "UPDATE files SET state = 'replaced', ended_ns = ? "
-                "WHERE source_id = ? AND root = ? AND path = ? AND state = 'stored'",
-                [(now_ns, source, root, f.stat.path) for f in files],
-            )
-            db.executemany(
-                "INSERT INTO files (source_id, root, path, size, mtime_ns, inode, exact, generation_id, hash, "
-                "library_path, state, stored_ns, folder) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'stored', ?, ?)",
-                [(source, root, f.stat.path, f.stat.size, f.stat.mtime_ns, f.stat.inode, f.stat.exact,
-                  key.generation_id, f.hash, f.library_path, now_ns, folder_of(f.stat.path)) for f in files],
-            )  # fmt: skip
-            db.executemany("DELETE FROM waiting WHERE source_id = ? AND root = ? AND path = ?",
-                           [(source, root, f.stat.path) for f in files])  # fmt: skip
+            add_files(db, key, root, files, now_ns)
 
     # -- purging ----------------------------------------------------------------------------------------------------
 
