@@ -26,7 +26,7 @@ _MOST = 1e15  # TB; a wrong size must not fill the line
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")  # what both loggers have
 
 
-_NAMED = r"(?i)([\w-]*(?:token|password|passwd|secret|api[_-]?key)"
+_NAMED = r"(?i)((?:token|password|passwd|secret|api[_-]?key)"
 
 
 class Secrets:

@@ -32,7 +32,8 @@ FOR_BYTES = {"docker", "requests", "urllib3"}  # the data plane, when the first 
 def imported(cli: Program, *args: str) -> set[str]:
     """The modules that a command has imported when it ends."""
     argv = [sys.executable, "-c", WATCHED, *cli.argv(args)[3:]]
-    done = subprocess.run(argv, env=cli.environment(ALONE), cwd=cli.folder, capture_output=True, text=True, check=False)
+    env = {key: value for key, value in cli.environment(ALONE).items() if not key.startswith("COVERAGE")}
+    done = subprocess.run(argv, env=env, cwd=cli.folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     first, *names = done.stderr.splitlines()[-1].split()
     assert first == "imported"

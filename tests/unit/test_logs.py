@@ -186,6 +186,13 @@ def test_secrets_are_known_by_their_form(text: str, left: str, hidden: logs.Secr
     assert hidden.hide(text) == left
 
 
+def test_a_long_word_is_no_trap() -> None:
+    """A form that may begin anywhere in a word took minutes for a name of some thousand letters."""
+    for word in ("x", "token", "a-"):
+        text = word * 50_000
+        assert logs.Secrets().hide(f"{text} password=geheim1") == f"{text} password=***"
+
+
 def test_the_settings_name_their_secrets(tmp_path: Path) -> None:
     env = {
         "MEDIA_SYNC_HOST": "tcp://me:hunter22@engine:2376",
