@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from itertools import pairwise
 from pathlib import Path
 from statistics import median
 
@@ -78,7 +77,8 @@ async def test_the_time_left_is_right_after_a_third(cli: Program, generator: Mak
     # the middle one: on a machine that others use, too, single moments go by what these do
     miss = median(abs(eta - true) / true for _, eta, true in told)
     assert miss <= PROMISED, f"of {span:.1f} s; at, told, true: {told}"
-    assert all(b - a > 0.9 / TIMES_A_SECOND for (a, _), (b, _) in pairwise(record.told[:-1]))
+    # how far apart is the business of tests/unit/test_progress, by a clock that nobody holds up
+    assert len(record.told) <= TIMES_A_SECOND * (record.told[-1][0] - begun) + 2
 
 
 async def test_a_check_of_all_copies_knows_what_is_to_come(cli: Program, generator: MakeGenerator) -> None:
