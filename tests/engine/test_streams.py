@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -9,7 +11,7 @@ import pytest
 import pytest_asyncio
 
 from sidecar.errors import MediaSyncError
-from sidecar.models import FileStat, Road, Transfer
+from sidecar.models import Basis, FileStat, Road, Transfer
 from sidecar.transports.base import TransportAdapter
 from tests.conftest import MakeGenerator
 from tests.engine.inprocess import opened
@@ -32,6 +34,13 @@ def agents(made: Generator) -> int:
     return made.exec("sh", "-c", "cat /proc/[0-9]*/cmdline | tr '\\0' '\\n'", check=False).out.count(
         b"import sys;i=sys"
     )
+
+
+async def until(so: Callable[[], bool]) -> None:
+    """Wait for what comes true within a few seconds; raises TimeoutError."""
+    async with asyncio.timeout(20):
+        while not await asyncio.to_thread(so):
+            await asyncio.sleep(0.05)
 
 
 @pytest.fixture
@@ -86,3 +95,26 @@ async def test_an_agent_that_died_meanwhile_fails_one_read(made: Generator, adap
     with pytest.raises(MediaSyncError):
         streamed(adapter, b"a.png")
     assert streamed(adapter, b"a.png") == {b"a.png": png(0)}
+
+
+async def test_a_scan_that_finds_something_starts_the_agent_that_is_read_from(
+    made: Generator, adapter: TransportAdapter
+) -> None:
+    found = await adapter.scan(ROOT, Basis({}, 0))
+    await until(lambda: agents(made) == 2)
+    assert streamed(adapter, b"a.png") == {b"a.png": png(0)}
+    assert agents(made) == 2, "the one that scanned, and the one that was started for this"
+    await adapter.close()
+    await until(lambda: agents(made) == 0)
+    assert found.marks.keys() == {b""}
+
+
+async def test_a_scan_that_finds_nothing_new_starts_nothing(
+    tmp_path: Path, engine_host: str, made: Generator, adapter: TransportAdapter
+) -> None:
+    found = await adapter.scan(ROOT, Basis({}, 0))
+    async with opened(tmp_path / "again", engine_host, {"gen": made}) as parts:
+        again = await parts.provider.adapter(parts.source())
+        assert (await again.scan(ROOT, Basis(found.marks, 0))).same.keys() == {b""}
+        assert not any(thread.name == "warm" for thread in threading.enumerate())
+        await again.close()

@@ -75,6 +75,7 @@ class DockerAdapter:
         self._opening = asyncio.Lock()  # several roots' commits may ask at once
         self._streams: AgentStreams | None = None
         self._first_stream = threading.Lock()
+        self._warming: threading.Thread | None = None
         self._mounts = dict(zip(source.roots, source.mounts, strict=False))
         self._turns = Turns()
 
@@ -178,7 +179,14 @@ class DockerAdapter:
     async def _scan_as(self, user: str, root: bytes, start: wire.Start, basis: Basis | None) -> Scan:
         basis = basis if start.scanner == "python" else None  # a shell would read it byte by byte for nothing
         entries = scanwire.Entries(basis)
-        await self._ask(user, lambda token: scanwire.scan_request(token, root, basis), entries.take)
+
+        def take(records: list[bytes]) -> None:
+            entries.take(records)
+            if self._warming is None and basis is not None and entries.has_news:
+                self._warming = threading.Thread(target=self._warm, args=(start, user), name="warm", daemon=True)
+                self._warming.start()
+
+        await self._ask(user, lambda token: scanwire.scan_request(token, root, basis), take)
         return scanwire.read_scan(entries, root, start.scanner)
 
     async def _archive_scan(self, root: bytes) -> Scan:
@@ -254,6 +262,8 @@ class DockerAdapter:
         if transfer.road is Road.STREAM:
             if self._start is None:
                 raise AgentFailed("there is no agent to stream from", hint=self._why_none)
+            if self._warming is not None:
+                self._warming.join()
             paths = [f.path for f in transfer.files]
             with self._agent_streams().read(self._start, self._user, root, paths, on_open) as stream:
                 yield stream
@@ -302,6 +312,14 @@ class DockerAdapter:
         if self._forced_user or owner[0] < 0 or owner[0] == self._uid:
             return self._user
         return f"{owner[0]}:{owner[1]}"
+
+    def _warm(self, start: wire.Start, user: str) -> None:
+        """Import, connect and start what a read needs, while the scan that found something to read still goes on."""
+        from sidecar.transports.docker import reading
+
+        with suppress(MediaSyncError):  # the read meets it as well, and tells it
+            reading.connected(self._engine, self._id)
+            self._agent_streams().warm(start, user)
 
     def _agent_streams(self) -> AgentStreams:
         from sidecar.transports.docker.streams import AgentStreams

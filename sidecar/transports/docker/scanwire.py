@@ -98,6 +98,7 @@ class Entries:
         self.agent_uid = -1
         self.now_ns = 0
         self.received = 0
+        self.has_news = False  # a marked folder changed, or one that has no mark yet has files
         self._basis = basis
 
     def take(self, records: Sequence[bytes]) -> None:
@@ -136,6 +137,7 @@ class Entries:
             raise StreamBroken("the agent sent two marks of one folder")
         if word == b"mark":
             self.marks[folder] = mark
+            self.has_news = self.has_news or mark.names > 0
             return
         asked = basis.marks.get(folder)
         if asked is None or (asked.digest, asked.names) != (mark.digest, mark.names):

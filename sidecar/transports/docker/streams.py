@@ -84,6 +84,14 @@ class AgentStreams:
             finally:
                 self._put(link, closes, whole=whole)
 
+    def warm(self, start: wire.Start, user: str) -> None:
+        """Start the agent of a first read in advance. Raises as `read` does."""
+        with translated(self._container):
+            closes, link = self._closes, self._open(start, user)
+            link.socket.sendall(start.preamble)
+            link.fresh = False
+            self._put(link, closes, whole=True)
+
     def close(self) -> None:
         """End the agents that wait; idempotent. Those that are read from end with their read."""
         with self._lock:
