@@ -9,10 +9,10 @@ from pathlib import Path
 
 from sidecar.config import Loaded
 from sidecar.errors import ConfigError, MediaSyncError
+from sidecar.host.mounts import goes_with_container
 from sidecar.library import read_marker
 from sidecar.manifest import Manifest
 from sidecar.models import NS, Check, LeftOut, Source, Verdict, shown
-from sidecar.mounts import goes_with_container
 from sidecar.transports import open_providers
 from sidecar.transports.base import SourceProvider
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from loguru import logger
 
-from sidecar.jobs import JobView
+from sidecar.jobs.job import JobView
 from sidecar.values import dataclass
 
 

@@ -10,23 +10,23 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from loguru import logger
 
-from sidecar.catalog import Found
 from sidecar.cleanup.clock import ClockWatch
 from sidecar.cleanup.engine import CleanupEngine
 from sidecar.config import near
 from sidecar.errors import ConfigError, MediaSyncError, UnknownSource
 from sidecar.events import SourceSlowed
-from sidecar.jobreport import JobReport, log_left_out, log_verify, not_pulled, not_purged
-from sidecar.jobs import ASKED, Action, Cause, JobState, Request
-from sidecar.jobwork import Job, Tools
+from sidecar.jobs.catalog import Found
+from sidecar.jobs.job import ASKED, Action, Cause, JobState, Request
+from sidecar.jobs.places import Places
+from sidecar.jobs.purging import SourcePurge, purge_rules
+from sidecar.jobs.report import JobReport, log_left_out, log_verify, not_pulled, not_purged
+from sidecar.jobs.retrying import attempts
+from sidecar.jobs.syncing import SourceSync
+from sidecar.jobs.waiting import finished
+from sidecar.jobs.work import Job, Tools
 from sidecar.models import LeftOut, Source
-from sidecar.places import Places
 from sidecar.progress import ProgressManager
-from sidecar.retrying import attempts
-from sidecar.source_purge import SourcePurge, purge_rules
-from sidecar.source_sync import SourceSync
 from sidecar.verify import VerifyEngine
-from sidecar.waiting import finished
 
 
 class SyncOrchestrator:

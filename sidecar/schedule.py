@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 from cronsim import CronSim
 
 from sidecar.config import Every, Never, Settings, SourceTiming, Timing
-from sidecar.jobs import Action, Cause, Request
+from sidecar.jobs.job import Action, Cause, Request
 from sidecar.models import NS
 from sidecar.values import dataclass
 

@@ -12,16 +12,16 @@ from typing import Any
 from loguru import logger
 
 from sidecar.config import Loaded, Settings
-from sidecar.desk import JobDesk
 from sidecar.events import Event, JobChanged
-from sidecar.health import Health, Heart, own_health
-from sidecar.jobs import PASSING, Action, Cause, JobState, Request
-from sidecar.metrics import Metrics
+from sidecar.jobs.desk import JobDesk
+from sidecar.jobs.job import PASSING, Action, Cause, JobState, Request
+from sidecar.jobs.outcomes import left_to_others
 from sidecar.orchestrator import first_of
-from sidecar.outcomes import left_to_others
 from sidecar.progress import View
 from sidecar.schedule import Timed, Timetable, timed_jobs, zone_of
-from sidecar.telling import telling
+from sidecar.telling.health import Health, Heart, own_health
+from sidecar.telling.listeners import telling
+from sidecar.telling.metrics import Metrics
 from sidecar.triggers import EngineTriggers, ask, by_schedule
 from sidecar.watchers import Watchers
 from sidecar.workspace import Workspace, open_workspace

@@ -10,13 +10,13 @@ from dataclasses import replace
 
 from loguru import logger
 
-from sidecar.catalog import Catalog, Found
-from sidecar.desk import JobDesk
 from sidecar.errors import MediaSyncError, TooManyJobs
 from sidecar.events import Event, JobChanged
-from sidecar.jobs import PASSING, Action, Cause, JobState, Request
+from sidecar.jobs.catalog import Catalog, Found
+from sidecar.jobs.desk import JobDesk
+from sidecar.jobs.job import PASSING, Action, Cause, JobState, Request
+from sidecar.jobs.retrying import attempts
 from sidecar.models import NS
-from sidecar.retrying import attempts
 from sidecar.schedule import Timetable
 from sidecar.transports.base import Change, Gap, Happened, SourceProvider
 

@@ -15,12 +15,12 @@ from typing import Any
 from loguru import logger
 
 from sidecar.errors import Cancelled, UnknownSource
+from sidecar.jobs.waiting import finished
 from sidecar.library import Library
 from sidecar.manifest import Manifest, Recorded
 from sidecar.models import shown
 from sidecar.progress import FileCount, ProgressManager, by_folder
 from sidecar.values import dataclass
-from sidecar.waiting import finished
 
 READERS = 2  # copies that are read at the same time: a disk has other things to do
 PAGE = 200  # copies that are asked of the manifest at once

@@ -11,21 +11,21 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from loguru import logger
 
-from sidecar.catalog import Catalog
 from sidecar.config import Loaded, Settings
 from sidecar.events import Bus
-from sidecar.jobwork import Tools
+from sidecar.host.locks import LOCK, take_lock
+from sidecar.host.mounts import goes_with_container, require_mounted
+from sidecar.jobs.catalog import Catalog
+from sidecar.jobs.patience import Patience
+from sidecar.jobs.work import Tools
+from sidecar.jobs.writers import Writers
 from sidecar.library import Library
-from sidecar.locks import LOCK, take_lock
 from sidecar.manifest import Manifest, make_folder
-from sidecar.mounts import goes_with_container, require_mounted
 from sidecar.orchestrator import SyncOrchestrator
-from sidecar.patience import Patience
 from sidecar.sync.slots import Slots
 from sidecar.transports import open_providers
 from sidecar.transports.base import SourceProvider
 from sidecar.values import dataclass
-from sidecar.writers import Writers
 
 FILES_OPEN = 8192
 NOT_STAGED = 600  # of them: connections, also of clients, and what those are sent; folders, the manifest

@@ -63,8 +63,9 @@ export COVERAGE_PROCESS_START=$ROOT/pyproject.toml COVERAGE_FILE=$ROOT/.coverage
 if narrowed "$@"; then
     check pytest "$@"
 else
-    # Side by side, then one after another what measures bounds of time or has an engine to itself.
-    check pytest "$@" -m "not alone" -n "$(nproc)" --dist loadfile
+    # Side by side, in the order of the folders, which has the quick ones last; then one after another what measures
+    # bounds of time or has an engine to itself.
+    check pytest "$@" -m "not alone" -n "$(nproc)" --dist loadfile --no-loadscope-reorder
     unset COVERAGE_PROCESS_START # bounds of time say nothing under a tracer
     check pytest "$@" -m alone
 fi

@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from sidecar import privileges
 from sidecar.errors import ConfigError
+from sidecar.host import privileges
 
 PROGRAM = """
 import json, os, sys
-from sidecar import privileges
+from sidecar.host import privileges
 privileges.settle(json.loads(sys.argv[1]), json.loads(sys.argv[2]), sys.argv[3])
 caps = next(line.split()[1] for line in open("/proc/self/status") if line.startswith("CapEff"))
 print(json.dumps([os.getresuid(), os.getresgid(), os.getgroups(), os.umask(0), int(caps, 16)]))

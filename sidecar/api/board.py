@@ -8,10 +8,10 @@ from dataclasses import field
 
 from sidecar.api.previews import Previews
 from sidecar.config import Settings
-from sidecar.desk import JobDesk
-from sidecar.health import Health
-from sidecar.jobwork import Tools
+from sidecar.jobs.desk import JobDesk
+from sidecar.jobs.work import Tools
 from sidecar.manifest import Search
+from sidecar.telling.health import Health
 from sidecar.values import dataclass
 
 

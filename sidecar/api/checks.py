@@ -8,7 +8,7 @@ from typing import Any
 
 from sidecar.api.board import Board
 from sidecar.errors import MediaSyncError
-from sidecar.health import Health
+from sidecar.telling.health import Health
 from sidecar.values import dataclass
 
 FRESH = 2.0  # seconds that an answer counts

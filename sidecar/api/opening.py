@@ -11,10 +11,10 @@ from sidecar.api.app import make_app
 from sidecar.api.board import Board
 from sidecar.api.server import listen, serving
 from sidecar.api.tokens import FILE_NAME, keys_of
-from sidecar.desk import JobDesk
-from sidecar.health import Health
-from sidecar.jobwork import Tools
+from sidecar.jobs.desk import JobDesk
+from sidecar.jobs.work import Tools
 from sidecar.manifest import Search
+from sidecar.telling.health import Health
 from sidecar.transports.base import SourceProvider
 
 

@@ -12,10 +12,10 @@ from sidecar.api.problems import Problem
 from sidecar.cleanup.engine import CleanupEngine
 from sidecar.cleanup.plan import PurgePlan
 from sidecar.errors import MediaSyncError, UnknownSource
-from sidecar.jobs import Action, Cause, Request
-from sidecar.jobwork import Tools, concerns_all
+from sidecar.jobs.job import Action, Cause, Request
+from sidecar.jobs.purging import purge_rules
+from sidecar.jobs.work import Tools, concerns_all
 from sidecar.models import NS, Source
-from sidecar.source_purge import purge_rules
 from sidecar.values import dataclass
 
 VALID_NS = 10 * 60 * NS

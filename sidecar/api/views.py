@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sidecar.api.shapes import JobShape, ProgressShape, maybe_moment, moment
-from sidecar.catalog import Found
 from sidecar.events import (
     Event,
     FileFailed,
@@ -19,12 +18,13 @@ from sidecar.events import (
     SourceChanged,
     SourceSlowed,
 )
-from sidecar.jobs import Action, JobState, JobView
+from sidecar.jobs.catalog import Found
+from sidecar.jobs.job import Action, JobState, JobView
+from sidecar.jobs.outcomes import went_well
+from sidecar.jobs.patience import Slowed
 from sidecar.logs import SECRETS
 from sidecar.manifest import SourceTotals
 from sidecar.models import LeftOut, Source, shown
-from sidecar.outcomes import went_well
-from sidecar.patience import Slowed
 from sidecar.progress import Snapshot
 
 Json = dict[str, Any]

@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from sidecar.cleanup.plan import Candidate
+from sidecar.jobs.waiting import finished
 from sidecar.library import Library
 from sidecar.manifest import Ended, Manifest, SourceKey
 from sidecar.media.kinds import PRIVATE_PREFIX
 from sidecar.models import PurgeItem
 from sidecar.values import dataclass
-from sidecar.waiting import finished
 
 BATCH = 256  # originals whose copies are proven, and whose intents are recorded, at a time
 BATCH_BYTES = 256 << 20  # where they are large, fewer: what was proven waits no longer than it takes to read so much

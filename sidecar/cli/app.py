@@ -187,7 +187,7 @@ def list_items(context: Context, names: Names = None, limit: Limit = "100", curs
 @command(app, "healthcheck")
 def healthcheck(context: Context) -> Exit:
     """Whether serve is alive and its last pass succeeded."""
-    from sidecar.health import health
+    from sidecar.telling.health import health
 
     found = health(context.loaded.settings.state, time.time_ns())
     context.show({"ok": found.ok, "detail": found.sentence, "warnings": list(found.warnings)},

@@ -22,10 +22,11 @@ import typer
 from loguru import logger
 from typer.core import TyperCommand
 
-from sidecar import logs, privileges
+from sidecar import logs
 from sidecar.cli.exits import Exit, code_of
 from sidecar.config import Loaded, load, secrets_of
 from sidecar.errors import ConfigError, MediaSyncError
+from sidecar.host import privileges
 from sidecar.values import dataclass
 
 T = TypeVar("T")

@@ -17,7 +17,7 @@ from sidecar.errors import (
 )
 
 if TYPE_CHECKING:
-    from sidecar.jobreport import JobReport
+    from sidecar.jobs.report import JobReport
 
 
 class Exit(IntEnum):

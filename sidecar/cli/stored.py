@@ -9,7 +9,7 @@ from sidecar.cli.context import Context
 from sidecar.cli.exits import Exit
 from sidecar.config import Wrong, near, quoted, whole
 from sidecar.errors import ConfigError, UnknownSource
-from sidecar.locks import LOCK, is_locked
+from sidecar.host.locks import LOCK, is_locked
 from sidecar.manifest import Item, Manifest
 from sidecar.models import shown
 

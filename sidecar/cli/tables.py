@@ -10,11 +10,11 @@ import sys
 from collections.abc import Iterable, Sequence
 
 from sidecar.cleanup.report import PurgeReport
-from sidecar.jobreport import JobReport
+from sidecar.jobs.outcomes import ACCEPT
+from sidecar.jobs.report import JobReport
 from sidecar.logs import printable, size
 from sidecar.manifest import JobRow, SourceTotals
 from sidecar.models import NS, Problem, shown
-from sidecar.outcomes import ACCEPT
 from sidecar.sync.report import SyncReport
 
 __all__ = ["job_result", "purge_text", "size", "status_text", "sync_text", "table", "verify_text", "when"]

@@ -12,7 +12,7 @@ from sidecar.cli import tables
 from sidecar.cli.bars import view
 from sidecar.cli.context import Context, run_async, serving
 from sidecar.cli.exits import Exit, code_of_job
-from sidecar.jobreport import JobReport
+from sidecar.jobs.report import JobReport
 from sidecar.orchestrator import SyncOrchestrator
 from sidecar.progress import ProgressManager
 from sidecar.workspace import open_workspace

@@ -12,8 +12,8 @@ import threading
 from collections.abc import Iterator
 
 from sidecar.errors import Cancelled, FolderGone, LibraryFull, LibraryUnsafe, MediaSyncError, NameUnusable, TooManyOpen
+from sidecar.host.mounts import mount_of
 from sidecar.models import shown
-from sidecar.mounts import mount_of
 
 _READ_SIZE = 1 << 20
 _WHOLE = frozenset(("ext3", "ext4", "xfs", "btrfs", "f2fs"))

@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from sidecar.errors import LibraryUnsafe
+from sidecar.host.locks import take_lock
 from sidecar.library.batch import Batch
 from sidecar.library.disk import flushes_whole, too_many_open, translated, why
 from sidecar.library.folders import DIR_FLAGS, Folder, Folders
@@ -23,7 +24,6 @@ from sidecar.library.marker import OWN_FOLDER, bind_marker, check_writable, not_
 from sidecar.library.names import TEMPORARY
 from sidecar.library.rereading import open_copies, reread
 from sidecar.library.staged import Staged
-from sidecar.locks import take_lock
 from sidecar.models import INODE_BITS
 
 MANY = 24  # files of a group from which on one flush of the whole file system is the cheaper one

@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
-from sidecar.jobs import PASSING
+from sidecar.jobs.job import PASSING
 from sidecar.manifest.rows import JobRow
 from sidecar.manifest.search import Read
 

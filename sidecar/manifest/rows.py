@@ -125,7 +125,7 @@ class Item:
 class JobRow:
     """One job. `ok` is None until it ended; `started_ns` is None while it waits, and for one that never began.
 
-    `number` grows from one job to the next; `sources` is empty for all; `state` is one of sidecar.jobs.
+    `number` grows from one job to the next; `sources` is empty for all; `state` is one of sidecar.jobs.job.
     """
 
     id: str

@@ -5,10 +5,10 @@ from __future__ import annotations
 from urllib.parse import urlsplit, urlunsplit
 
 from sidecar.events import Event, JobChanged
-from sidecar.jobs import PASSING, JobState, JobView
+from sidecar.jobs.job import PASSING, JobState, JobView
+from sidecar.jobs.outcomes import left_to_others, verdict_of, why_not
 from sidecar.logs import SECRETS
 from sidecar.notify.sender import Message, Sender
-from sidecar.outcomes import left_to_others, verdict_of, why_not
 
 START, FAIL = "/start", "/fail"
 MOST = 2000  # bytes of what is said

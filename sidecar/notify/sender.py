@@ -15,8 +15,8 @@ from loguru import logger
 from sidecar import __version__
 from sidecar.config import place_of
 from sidecar.http_client import aiohttp
+from sidecar.jobs.retrying import tried
 from sidecar.notify.guard import CheckedResolver, TargetRefused, require_literal_allowed
-from sidecar.retrying import tried
 from sidecar.values import dataclass
 
 WAITING = 1000  # requests that may wait; the oldest make way

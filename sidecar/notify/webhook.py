@@ -15,11 +15,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sidecar.events import Event, FileFailed, FileStored, JobChanged, SourceSlowed
-from sidecar.jobs import ASKED, Action, JobState, JobView
+from sidecar.jobs.job import ASKED, Action, JobState, JobView
+from sidecar.jobs.outcomes import entries, total, why_not
 from sidecar.logs import SECRETS
 from sidecar.models import NS, shown
 from sidecar.notify.sender import Message, Sender
-from sidecar.outcomes import entries, total, why_not
 
 Notice = tuple[str, dict[str, Any]]
 

@@ -12,14 +12,14 @@ from dataclasses import field, replace
 from loguru import logger
 
 from sidecar.errors import ManifestDamaged, MediaSyncError
-from sidecar.jobreport import JobReport, carried_on
-from sidecar.jobs import Action, Cause, JobState, JobView, Request
+from sidecar.jobs.job import Action, Cause, JobState, JobView, Request
+from sidecar.jobs.report import JobReport, carried_on
+from sidecar.jobs.waiting import finished
 from sidecar.logs import size
 from sidecar.manifest import Manifest
 from sidecar.models import NS
 from sidecar.sync.report import SyncReport
 from sidecar.values import dataclass
-from sidecar.waiting import finished
 
 QUIET = 60.0  # seconds without a file that end a burst
 LONGEST_NS = 3600 * NS

@@ -14,8 +14,8 @@ from loguru import logger
 
 from sidecar.errors import EngineUnreachable, LibraryFull, ManifestDamaged, MediaSyncError, Refused, SourceGone
 from sidecar.events import Event, JobChanged, SourceChanged
-from sidecar.jobs import JobView, Request
-from sidecar.jobwork import Tools
+from sidecar.jobs.job import JobView, Request
+from sidecar.jobs.work import Tools
 from sidecar.models import NS, Source
 from sidecar.orchestrator import first_of, new_id
 from sidecar.values import dataclass

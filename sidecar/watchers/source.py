@@ -10,11 +10,11 @@ from typing import NoReturn
 from loguru import logger
 
 from sidecar.errors import AgentFailed, EngineUnreachable, MediaSyncError, SourceGone, StreamBroken, TooManyJobs
-from sidecar.jobs import Action, Cause, Request
-from sidecar.jobwork import Tools
+from sidecar.jobs.job import Action, Cause, Request
+from sidecar.jobs.syncing import sync_options
+from sidecar.jobs.work import Tools
 from sidecar.models import NS, Alive, FileStat, Overflow, Problem, Seen, Source, Standing
 from sidecar.progress import ProgressManager
-from sidecar.source_sync import sync_options
 from sidecar.sync.diff import left_out_by_name
 from sidecar.sync.engine import SyncEngine
 from sidecar.sync.pulling import Pulled, worth_a_look

@@ -18,19 +18,19 @@ from sidecar.api.app import make_app
 from sidecar.api.board import Board
 from sidecar.api.server import listen, serving
 from sidecar.api.tokens import Keys
-from sidecar.catalog import Catalog
 from sidecar.config import ApiSettings, Settings
-from sidecar.desk import JobDesk
 from sidecar.events import Bus
-from sidecar.health import Health
-from sidecar.jobwork import Tools
+from sidecar.jobs.catalog import Catalog
+from sidecar.jobs.desk import JobDesk
+from sidecar.jobs.patience import Patience
+from sidecar.jobs.work import Tools
+from sidecar.jobs.writers import Writers
 from sidecar.library import Library
 from sidecar.manifest import Manifest, NewFile, Search
 from sidecar.models import FileStat, Source
 from sidecar.orchestrator import SyncOrchestrator
-from sidecar.patience import Patience
 from sidecar.sync.slots import Slots
-from sidecar.writers import Writers
+from sidecar.telling.health import Health
 
 CONTROL, READ = "control-token-of-the-tests", "read-token-of-the-tests"
 JSON = {"Content-Type": "application/json"}

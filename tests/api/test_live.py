@@ -13,7 +13,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from sidecar.api.feed import CLIENTS
 from sidecar.events import JobChanged
-from sidecar.jobs import Action, Cause, JobState, JobView, Request
+from sidecar.jobs.job import Action, Cause, JobState, JobView, Request
 from tests.api.running import CONTROL, Api, as_control
 from tests.engine.commands import eventually
 

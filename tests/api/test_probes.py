@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from sidecar.health import Health
+from sidecar.telling.health import Health
 from tests.api.running import Api, Reply, as_control, problem
 from tests.engine.commands import eventually
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from sidecar import logs
 from sidecar.config import load
-from sidecar.jobs import Cause
+from sidecar.jobs.job import Cause
 from sidecar.progress import ProgressManager
 from sidecar.workspace import open_workspace
 

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from sidecar.config import Loaded, load
-from sidecar.desk import JobDesk
 from sidecar.events import Bus, Event, FileStored
-from sidecar.jobs import Cause, JobState, JobView
-from sidecar.jobwork import Tools
+from sidecar.jobs.desk import JobDesk
+from sidecar.jobs.job import Cause, JobState, JobView
+from sidecar.jobs.work import Tools
 from sidecar.library import Library
 from sidecar.manifest import Manifest
 from sidecar.models import NS, Source

@@ -16,7 +16,7 @@ from sidecar.cleanup.plan import PurgePlan, PurgeRules
 from sidecar.cleanup.report import PurgeReport
 from sidecar.config import load
 from sidecar.events import Bus
-from sidecar.jobreport import JobReport
+from sidecar.jobs.report import JobReport
 from sidecar.models import Source, shown
 from sidecar.progress import ProgressManager
 from sidecar.transports.base import TransportAdapter

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.desk import JobDesk
-from sidecar.jobs import Action, Cause, JobState, JobView, Request
-from sidecar.patience import TOLERATED
+from sidecar.jobs.desk import JobDesk
+from sidecar.jobs.job import Action, Cause, JobState, JobView, Request
+from sidecar.jobs.patience import TOLERATED
 from sidecar.workspace import Workspace, open_workspace
 from tests.conftest import MakeGenerator
 from tests.engine.commands import heavy_png, leftovers

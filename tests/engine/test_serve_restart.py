@@ -9,7 +9,7 @@ import pytest
 from generators import container as inside
 from generators import images
 
-from sidecar.health import Health, health
+from sidecar.telling.health import Health, health
 from sidecar.transports.docker.events import WAITS
 from tests.engine.commands import eventually, heavy_png, log_lines, serving, stop
 from tests.rig.engine import OwnEngine, why_not

@@ -14,6 +14,7 @@ from sidecar.errors import MediaSyncError
 from sidecar.models import Basis, FileStat, Road, Transfer
 from sidecar.transports.base import TransportAdapter
 from tests.conftest import MakeGenerator
+from tests.engine.commands import eventually
 from tests.engine.inprocess import opened
 from tests.engine.syncing import png, pngs
 from tests.rig.generator import Generator
@@ -34,13 +35,6 @@ def agents(made: Generator) -> int:
     return made.exec("sh", "-c", "cat /proc/[0-9]*/cmdline | tr '\\0' '\\n'", check=False).out.count(
         b"import sys;i=sys"
     )
-
-
-async def until(so: Callable[[], bool]) -> None:
-    """Wait for what comes true within a few seconds; raises TimeoutError."""
-    async with asyncio.timeout(20):
-        while not await asyncio.to_thread(so):
-            await asyncio.sleep(0.05)
 
 
 @pytest.fixture
@@ -101,11 +95,11 @@ async def test_a_scan_that_finds_something_starts_the_agent_that_is_read_from(
     made: Generator, adapter: TransportAdapter
 ) -> None:
     found = await adapter.scan(ROOT, Basis({}, 0))
-    await until(lambda: agents(made) == 2)
+    await asyncio.to_thread(eventually, lambda: agents(made) == 2, "an agent to read from")
     assert streamed(adapter, b"a.png") == {b"a.png": png(0)}
     assert agents(made) == 2, "the one that scanned, and the one that was started for this"
     await adapter.close()
-    await until(lambda: agents(made) == 0)
+    await asyncio.to_thread(eventually, lambda: agents(made) == 0, "no agent left")
     assert found.marks.keys() == {b""}
 
 

@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 from generators import media
 
-from sidecar.jobs import Cause, JobState
+from sidecar.jobs.job import Cause, JobState
 from tests.conftest import MakeGenerator
 from tests.engine.inprocess import Service, serving
 from tests.engine.syncing import png, pngs
@@ -66,21 +66,23 @@ for n in range(5):
     assert len([view for view in service.desk.recent(100) if view.state.ended]) == jobs, "and no scan was made"
 
 
-async def test_a_burst_is_stored_and_is_one_job(tmp_path: Path, engine_host: str, made: Generator) -> None:
+async def test_a_burst_is_stored_and_is_no_job_for_each_file(tmp_path: Path, engine_host: str, made: Generator) -> None:
     async with serving(tmp_path, engine_host, {"gen": made}) as service:
         await service.watched()
+        before = {view.id for view in service.desk.recent(100)}
         wanted = pngs(*(f"{number % 7}/{number:05}.png" for number in range(300)))
         await act(made.put, wanted, age=0)
         await service.until(lambda: wanted.keys() <= service.files().keys())
         assert service.files().items() >= wanted.items()
-        await service.until(service.running)
-        (running,) = service.running()
-        assert (running.request.cause, running.request.sources) == (Cause.WATCH, ("gen",))
+        burst = {view.id for view in service.desk.recent(100)} - before
     async with serving(tmp_path, engine_host, {"gen": made}) as service:
-        told = next(view for view in service.desk.recent(10) if view.id == running.id)
-        assert told.state is JobState.DONE
-        assert told.result is not None
-        assert told.result["sources"][0]["stored"] == 300
+        told = [view for view in service.desk.recent(100) if view.id in burst]
+        assert {(view.request.cause, view.request.sources, view.state) for view in told} == {
+            (Cause.WATCH, ("gen",), JobState.DONE)
+        }
+        # one, where nothing else keeps this machine from writing them in one go
+        assert 1 <= len(told) <= 5
+        assert sum(view.result["sources"][0]["stored"] for view in told if view.result is not None) == 300
 
 
 async def test_a_container_that_restarts_is_watched_again_and_what_it_made_meanwhile_comes(

@@ -12,7 +12,7 @@ from sidecar.api.checks import Checked
 from sidecar.api.previews import Previews
 from sidecar.api.problems import Problem
 from sidecar.events import Bus, FilePurged
-from sidecar.jobwork import Tools
+from sidecar.jobs.work import Tools
 
 
 async def test_probes_do_not_pile_up_on_what_hangs(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,24 +12,24 @@ from typing import Any
 import pytest
 from loguru import logger
 
-from sidecar.catalog import Catalog
 from sidecar.config import load
-from sidecar.desk import WAITING, JobDesk
 from sidecar.errors import ManifestDamaged, TooManyJobs
 from sidecar.events import Bus, Event, JobChanged, SourceSlowed
-from sidecar.jobreport import LISTED, JobReport
-from sidecar.jobs import Action, Cause, JobState, Request
-from sidecar.jobwork import Job, Tools
+from sidecar.jobs.catalog import Catalog
+from sidecar.jobs.desk import WAITING, JobDesk
+from sidecar.jobs.job import Action, Cause, JobState, Request
+from sidecar.jobs.patience import TOLERATED, Patience
+from sidecar.jobs.report import LISTED, JobReport
+from sidecar.jobs.syncing import settled, sync_options
+from sidecar.jobs.work import Job, Tools
+from sidecar.jobs.writers import Writers
 from sidecar.library import Library
 from sidecar.manifest import Manifest
 from sidecar.models import Problem, Source
 from sidecar.orchestrator import SyncOrchestrator
-from sidecar.patience import TOLERATED, Patience
 from sidecar.progress import ProgressManager
-from sidecar.source_sync import settled, sync_options
 from sidecar.sync.report import SyncReport
 from sidecar.sync.slots import Slots
-from sidecar.writers import Writers
 
 SYNC_A = Request(Action.SYNC, Cause.EVENT, ("a",))
 

@@ -11,7 +11,7 @@ from sidecar import errors
 from sidecar.cleanup.report import PurgeReport
 from sidecar.cli.exits import Exit, code_of, code_of_job, common_code, usage_line
 from sidecar.cli.looking import doctor_exit
-from sidecar.jobreport import JobReport
+from sidecar.jobs.report import JobReport
 from sidecar.models import Check, Problem, Verdict
 from sidecar.sync.report import SyncReport
 

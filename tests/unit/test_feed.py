@@ -12,7 +12,7 @@ import pytest
 
 from sidecar.api.feed import KEPT, KEPT_SIZE, QUEUED, QUEUED_SIZE, SINGLY, TICK, Client, Feed
 from sidecar.events import Bus, Event, FilePurged, JobChanged
-from sidecar.jobs import Action, Cause, JobState, JobView, Request
+from sidecar.jobs.job import Action, Cause, JobState, JobView, Request
 
 
 def told(event: Event) -> dict[str, Any]:

@@ -11,14 +11,26 @@ from typing import Any, cast
 
 import pytest
 
-from sidecar.desk import JobDesk
-from sidecar.health import BEAT, HANGS_NS, JUDGED, LATE_NS, SILENT_NS, Health, Heart, Sign, judged, passes_of, usual_ns
-from sidecar.jobs import Action, Cause, JobState, JobView, Request
+from sidecar.jobs.desk import JobDesk
+from sidecar.jobs.job import Action, Cause, JobState, JobView, Request
+from sidecar.jobs.outcomes import ACCEPT, SINGLE
 from sidecar.manifest import JobRow, Manifest
 from sidecar.manifest.history import QUIET_KEPT
 from sidecar.models import NS
-from sidecar.outcomes import ACCEPT, SINGLE
 from sidecar.progress import ProgressManager, Snapshot
+from sidecar.telling.health import (
+    BEAT,
+    HANGS_NS,
+    JUDGED,
+    LATE_NS,
+    SILENT_NS,
+    Health,
+    Heart,
+    Sign,
+    judged,
+    passes_of,
+    usual_ns,
+)
 
 NOW = 1_700_000_000 * NS
 MINUTE = 60 * NS

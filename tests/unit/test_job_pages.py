@@ -6,11 +6,11 @@ from pathlib import Path
 
 from sidecar.api.board import Board
 from sidecar.api.routes.jobs import jobs
-from sidecar.desk import JobDesk
-from sidecar.health import Health
-from sidecar.jobs import Action, Cause, Request
+from sidecar.jobs.desk import JobDesk
+from sidecar.jobs.job import Action, Cause, Request
 from sidecar.manifest import Search
 from sidecar.orchestrator import SyncOrchestrator
+from sidecar.telling.health import Health
 from tests.unit.test_desk import tools_in
 
 

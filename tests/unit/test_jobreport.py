@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sidecar.cleanup.report import PurgeReport
 from sidecar.errors import StreamBroken
-from sidecar.jobreport import LISTED, JobReport
+from sidecar.jobs.report import LISTED, JobReport
 from sidecar.models import Problem
 from sidecar.sync.report import SyncReport
 from sidecar.verify import VerifyReport

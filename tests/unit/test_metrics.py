@@ -10,12 +10,12 @@ from prometheus_client.parser import text_string_to_metric_families
 from sidecar.cleanup.report import PurgeReport
 from sidecar.errors import EngineUnreachable
 from sidecar.events import Bus, FileFailed, FilePurged, FileStored, JobChanged, SourceChanged, SourceRead, SourceSlowed
-from sidecar.faults import REASONS, reason_of
-from sidecar.jobreport import JobReport
-from sidecar.jobs import Action, Cause, JobState, JobView, Request
-from sidecar.metrics import Metrics, counting
+from sidecar.jobs.job import Action, Cause, JobState, JobView, Request
+from sidecar.jobs.report import JobReport
 from sidecar.models import NS
 from sidecar.sync.report import SyncReport
+from sidecar.telling.faults import REASONS, reason_of
+from sidecar.telling.metrics import Metrics, counting
 
 NAME = b"a very private name.png"
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from sidecar import mounts
 from sidecar.errors import LibraryUnsafe
-from sidecar.mounts import Mount, mount_of, require_mounted
+from sidecar.host import mounts
+from sidecar.host.mounts import Mount, mount_of, require_mounted
 
 INFO = """\
 22 1 0:30 / / rw,relatime - overlay overlay rw

@@ -26,8 +26,8 @@ from sidecar.cleanup.report import PurgeReport
 from sidecar.config import NotifySettings
 from sidecar.errors import SourceGone
 from sidecar.events import Bus, Event, FileFailed, FileStored, JobChanged, SourceSlowed
-from sidecar.jobreport import JobReport
-from sidecar.jobs import Action, Cause, JobState, JobView, Request
+from sidecar.jobs.job import Action, Cause, JobState, JobView, Request
+from sidecar.jobs.report import JobReport
 from sidecar.models import NS, Problem
 from sidecar.notify import notifying, sender
 from sidecar.notify.guard import CheckedResolver, TargetRefused, is_public

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from sidecar.jobs.patience import FIRST_NS, LONGEST_NS, TOLERATED, Patience, pause_ns
 from sidecar.models import NS
-from sidecar.patience import FIRST_NS, LONGEST_NS, TOLERATED, Patience, pause_ns
 
 
 def test_pauses_double_up_to_a_cap() -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from sidecar.jobreport import JobReport
-from sidecar.jobs import Action, Cause, Request
-from sidecar.jobwork import Job
+from sidecar.jobs.job import Action, Cause, Request
+from sidecar.jobs.places import AT_ONCE, PRESSING, Places
+from sidecar.jobs.report import JobReport
+from sidecar.jobs.work import Job
 from sidecar.models import Source
 from sidecar.orchestrator import SyncOrchestrator
-from sidecar.places import AT_ONCE, PRESSING, Places
 from sidecar.progress import ProgressManager
 from tests.unit.test_desk import tools_in
 

@@ -14,12 +14,12 @@ from sidecar.api.previews import VALID_NS, Looked, Preview, Previews
 from sidecar.api.problems import Problem
 from sidecar.api.routes.jobs import start
 from sidecar.api.shapes import JobAsked
-from sidecar.desk import JobDesk
 from sidecar.errors import TooManyJobs
-from sidecar.health import Health
-from sidecar.jobwork import Tools
+from sidecar.jobs.desk import JobDesk
+from sidecar.jobs.work import Tools
 from sidecar.manifest import Search
 from sidecar.orchestrator import SyncOrchestrator
+from sidecar.telling.health import Health
 from tests.unit.test_desk import tools_in
 
 ASKED = JobAsked(action="purge", preview="ab")

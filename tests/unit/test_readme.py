@@ -16,8 +16,8 @@ from sidecar.cli.app import app
 from sidecar.cli.exits import Exit
 from sidecar.config import every_setting
 from sidecar.config.model import NOTICES
-from sidecar.metrics import Metrics
 from sidecar.notify.webhook import signature
+from sidecar.telling.metrics import Metrics
 
 README = Path(__file__).resolve().parents[2] / "README.md"
 _TABLE = re.compile(r"(<!-- settings: [^\n]* -->\n).*?(<!-- /settings -->)", re.DOTALL)

@@ -17,11 +17,11 @@ import pytest
 from sidecar.cleanup.plan import Candidate
 from sidecar.cleanup.proofs import BATCH, BATCH_BYTES, Prover, batches
 from sidecar.errors import Cancelled, LibraryUnsafe
+from sidecar.host.mounts import mount_of
 from sidecar.library import OWN_FOLDER, Library, TooManyOpen
 from sidecar.library.rereading import AT_ONCE
 from sidecar.manifest import Manifest, NewFile, SourceKey
 from sidecar.models import FileStat, PurgeOutcome, Source
-from sidecar.mounts import mount_of
 
 
 def sha(data: bytes) -> bytes:

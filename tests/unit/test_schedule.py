@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from sidecar.config import Cron, Every, Never, Settings, Wrong, load
 from sidecar.config.timing import parse_timing, parse_zone
-from sidecar.jobs import Action
+from sidecar.jobs.job import Action
 from sidecar.models import NS
 from sidecar.schedule import Timed, Timetable, next_fire, timed_jobs, zone_of
 

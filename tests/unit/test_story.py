@@ -11,9 +11,9 @@ from loguru import logger
 
 from sidecar import logs
 from sidecar.events import Bus, FileFailed, FilePurged, FileStored, JobChanged, SourceChanged, SourceSlowed
-from sidecar.jobs import Action, Cause, JobState, JobView, Request
+from sidecar.jobs.job import Action, Cause, JobState, JobView, Request
 from sidecar.models import NS
-from sidecar.story import Story, summing_up
+from sidecar.telling.story import Story, summing_up
 
 
 def passed(state: JobState = JobState.DONE, cause: Cause = Cause.SCHEDULE) -> JobChanged:

@@ -11,7 +11,7 @@ from sidecar.cleanup.report import PurgeReport
 from sidecar.cli import tables
 from sidecar.cli.looking import doctor_text, sources_text
 from sidecar.errors import ConfigError
-from sidecar.jobreport import JobReport
+from sidecar.jobs.report import JobReport
 from sidecar.manifest import JobRow, SourceTotals
 from sidecar.models import NS, Check, Problem, Verdict
 from sidecar.sync.report import SyncReport

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sidecar.events import JobChanged
-from sidecar.jobs import Action, Cause, JobState, JobView, Request
+from sidecar.jobs.job import Action, Cause, JobState, JobView, Request
 from sidecar.triggers import FIRST_AGAIN_NS, LONGEST_AGAIN_NS, Again
 
 NIGHTLY = Request(Action.RUN, Cause.SCHEDULE)

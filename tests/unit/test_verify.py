@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.jobs import Action
-from sidecar.outcomes import verdict
+from sidecar.jobs.job import Action
+from sidecar.jobs.outcomes import verdict
 from sidecar.progress import ProgressManager
 from sidecar.verify import VerifyEngine, VerifyReport
 from tests.api.running import Api

@@ -11,8 +11,8 @@ from pydantic_core import PydanticUndefined
 from sidecar.api import views
 from sidecar.api.shapes import ProgressShape, SourceProgressShape
 from sidecar.events import Event, FileFailed, FileKept, JobChanged, SourceSlowed
-from sidecar.jobs import Action, Cause, JobState, JobView, Request
-from sidecar.patience import Slowed
+from sidecar.jobs.job import Action, Cause, JobState, JobView, Request
+from sidecar.jobs.patience import Slowed
 from sidecar.progress import Snapshot, SourceProgress
 
 SECRET = "hunter2hunter2"

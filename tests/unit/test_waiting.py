@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from sidecar.waiting import finished
+from sidecar.jobs.waiting import finished
 
 
 async def test_a_second_cancellation_cuts_nothing_off() -> None:

@@ -11,7 +11,7 @@ import pytest
 from loguru import logger
 
 from sidecar.errors import LibraryFull, StreamBroken
-from sidecar.jobs import Cause, JobState, JobView
+from sidecar.jobs.job import Cause, JobState, JobView
 from sidecar.manifest import Manifest, Waiting
 from sidecar.models import NS, Problem
 from sidecar.sync.diff import EMPTY, UNFETCHED, Settling

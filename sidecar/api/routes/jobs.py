@@ -12,7 +12,7 @@ from sidecar.api.guards import API
 from sidecar.api.problems import Problem
 from sidecar.api.routes.common import TheBoard, require_known
 from sidecar.api.shapes import JobAsked, JobPage, JobShape
-from sidecar.jobs import Action, Cause, JobView, Request
+from sidecar.jobs.job import Action, Cause, JobView, Request
 
 router = APIRouter(tags=["jobs"])
 

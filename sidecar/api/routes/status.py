@@ -12,7 +12,7 @@ from sidecar.api import views
 from sidecar.api.board import Board
 from sidecar.api.routes.common import TheBoard, TheChecks
 from sidecar.api.shapes import SourceList, Status, maybe_moment, moment
-from sidecar.jobs import PASSING
+from sidecar.jobs.job import PASSING
 
 router = APIRouter(tags=["status"])
 

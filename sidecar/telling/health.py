@@ -17,14 +17,14 @@ from typing import NamedTuple
 
 from loguru import logger
 
-from sidecar.desk import JobDesk
 from sidecar.errors import ManifestDamaged, MediaSyncError
-from sidecar.jobreport import first_reasons
-from sidecar.jobs import PASSING, Action, JobState
-from sidecar.locks import LOCK, is_locked
+from sidecar.host.locks import LOCK, is_locked
+from sidecar.jobs.desk import JobDesk
+from sidecar.jobs.job import PASSING, Action, JobState
+from sidecar.jobs.outcomes import left_to_others, verdict
+from sidecar.jobs.report import first_reasons
 from sidecar.manifest import JobRow, Manifest
 from sidecar.models import NS
-from sidecar.outcomes import left_to_others, verdict
 from sidecar.values import dataclass
 
 BEAT = 15.0  # seconds between signs of life

@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from sidecar.desk import view_of
-from sidecar.jobwork import Tools
-from sidecar.metrics import Metrics, counting
+from sidecar.jobs.desk import view_of
+from sidecar.jobs.work import Tools
 from sidecar.notify import notifying
-from sidecar.story import summing_up
+from sidecar.telling.metrics import Metrics, counting
+from sidecar.telling.story import summing_up
 
 REMEMBERED = 1000  # jobs of earlier runs that are looked through for the last success of each source
 

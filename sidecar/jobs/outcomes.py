@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from sidecar.jobs import Action, JobState, JobView
+from sidecar.jobs.job import Action, JobState, JobView
 from sidecar.values import dataclass
 
 ACCEPT = "bring lost copies back from a backup; what was deleted on purpose: `media-sync verify --accept-missing`"

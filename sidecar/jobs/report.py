@@ -10,10 +10,10 @@ from loguru import logger
 
 from sidecar.cleanup.report import PurgeReport
 from sidecar.errors import ConfigError, MediaSyncError
-from sidecar.jobs import Action
+from sidecar.jobs.job import Action
+from sidecar.jobs.outcomes import ACCEPT
 from sidecar.logs import size
 from sidecar.models import LeftOut
-from sidecar.outcomes import ACCEPT
 from sidecar.sync.report import SyncReport
 from sidecar.values import dataclass
 from sidecar.verify import MISSING, VerifyReport

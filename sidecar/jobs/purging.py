@@ -12,12 +12,12 @@ from sidecar.cleanup.plan import PurgePlan, PurgeRules, narrow
 from sidecar.cleanup.report import PurgeReport
 from sidecar.config import Percent, Settings
 from sidecar.errors import ManifestDamaged, MediaSyncError
-from sidecar.jobreport import log_purge
-from sidecar.jobs import Action
-from sidecar.jobwork import Job, Tools, concerns_all, reached
+from sidecar.jobs.job import Action
+from sidecar.jobs.report import log_purge
+from sidecar.jobs.syncing import settle
+from sidecar.jobs.work import Job, Tools, concerns_all, reached
 from sidecar.media.kinds import Kind
 from sidecar.models import Source
-from sidecar.source_sync import settle
 from sidecar.transports.base import TransportAdapter
 
 _KINDS = {"images": Kind.IMAGE, "video": Kind.VIDEO, "audio": Kind.AUDIO, "companions": Kind.TEXT}

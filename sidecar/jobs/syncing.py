@@ -11,12 +11,12 @@ from sidecar.cleanup.engine import CleanupEngine
 from sidecar.config import Settings
 from sidecar.errors import KeepsFailing, MediaSyncError, SourceGone
 from sidecar.events import SourceSlowed
-from sidecar.jobreport import carried_on, log_sync
-from sidecar.jobs import ASKED
-from sidecar.jobwork import Job, Tools, concerns_all, reached
+from sidecar.jobs.job import ASKED
+from sidecar.jobs.patience import TOLERATED
+from sidecar.jobs.report import carried_on, log_sync
+from sidecar.jobs.retrying import attempts
+from sidecar.jobs.work import Job, Tools, concerns_all, reached
 from sidecar.models import NS, Source
-from sidecar.patience import TOLERATED
-from sidecar.retrying import attempts
 from sidecar.sync.context import SyncOptions
 from sidecar.sync.diff import Settling
 from sidecar.sync.engine import SyncEngine

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import field
 
-from sidecar.jobs import Action, covers
+from sidecar.jobs.job import Action, covers
 from sidecar.values import dataclass
 
 

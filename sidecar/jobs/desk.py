@@ -18,14 +18,14 @@ from loguru import logger
 
 from sidecar.errors import ManifestDamaged, MediaSyncError, TooManyJobs
 from sidecar.events import JobChanged, Listener
-from sidecar.jobreport import LISTED, JobReport
-from sidecar.jobs import PASSING, Action, Cause, JobState, JobView, Request
-from sidecar.jobwork import Tools
+from sidecar.jobs.job import PASSING, Action, Cause, JobState, JobView, Request
+from sidecar.jobs.report import LISTED, JobReport
+from sidecar.jobs.waiting import finished
+from sidecar.jobs.work import Tools
 from sidecar.manifest import JobRow
 from sidecar.orchestrator import SyncOrchestrator, first_of, new_id
 from sidecar.progress import ProgressManager, Snapshot, View
 from sidecar.values import dataclass
-from sidecar.waiting import finished
 
 WAITING = 200  # jobs that may wait
 RUNNING = 16  # jobs that may run side by side

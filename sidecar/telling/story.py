@@ -13,7 +13,7 @@ from loguru import logger
 
 from sidecar.config import format_duration
 from sidecar.events import Bus, Event, FileFailed, FilePurged, FileStored, JobChanged, SourceChanged, SourceSlowed
-from sidecar.jobs import PASSING, JobState
+from sidecar.jobs.job import PASSING, JobState
 from sidecar.logs import size
 from sidecar.models import NS
 

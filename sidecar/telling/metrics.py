@@ -26,10 +26,10 @@ from sidecar.events import (
     SourceRead,
     SourceSlowed,
 )
-from sidecar.faults import REASONS, reason_of
-from sidecar.jobs import Action, Cause, JobState, JobView
+from sidecar.jobs.job import Action, Cause, JobState, JobView
+from sidecar.jobs.outcomes import entries, went_well, whole_problem
 from sidecar.models import NS
-from sidecar.outcomes import entries, went_well, whole_problem
+from sidecar.telling.faults import REASONS, reason_of
 
 _PASS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 180, 600, 1800, 3600)
 _FREEZE = (0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.25, 0.5, 1, 2, 5)

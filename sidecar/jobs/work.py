@@ -7,21 +7,21 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import field
 
-from sidecar.catalog import Catalog
 from sidecar.config import Settings
 from sidecar.errors import Cancelled, LibraryFull, MediaSyncError, Refused
 from sidecar.events import Bus
-from sidecar.jobreport import JobReport
-from sidecar.jobs import ASKED, PASSING, Cause, Request
+from sidecar.jobs.catalog import Catalog
+from sidecar.jobs.job import ASKED, PASSING, Cause, Request
+from sidecar.jobs.patience import Patience
+from sidecar.jobs.report import JobReport
+from sidecar.jobs.writers import Writers
 from sidecar.library import Library
 from sidecar.manifest import Manifest
 from sidecar.models import Source
-from sidecar.patience import Patience
 from sidecar.progress import ProgressManager
 from sidecar.sync.slots import Slots
 from sidecar.transports.base import TransportAdapter
 from sidecar.values import dataclass
-from sidecar.writers import Writers
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""Where the program itself runs: its folders, their mounts and locks, and the user it works as."""

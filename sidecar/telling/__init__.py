@@ -1,0 +1,1 @@
+"""What others are told of a running service: health, metrics, and the story in the log."""
