@@ -91,6 +91,30 @@ def test_a_new_picture_and_a_running_transfer_show_themselves(
             assert sorted(set(moving)) == list(dict.fromkeys(moving)), moving
 
 
+def test_a_file_that_does_not_come_is_a_warning_and_a_source_that_does_not_answer_is_none_to_call_safe(
+    cli: Program, generator: MakeGenerator, new_page: Callable[..., Page]
+) -> None:
+    gen = generator(user="1000:1000", owner=(1000, 1000), tmpfs=["/output"], root="/output/mine")
+    for name in ("fine.png", "closed.png"):
+        gen.write(name, media.tiny_png(len(name)), age=60)
+    gen.exec("chown", "0:0", gen.path("closed.png"))
+    gen.exec("chmod", "600", gen.path("closed.png"))
+    with service(cli, free_port(), f"gen={gen.name}:/output/mine") as address:
+        page = new_page()
+        sign_in(page, address, cli)
+        expect(page.locator("#verdict-word")).to_contain_text("! Yes, but look", timeout=PATIENCE)
+        expect(page.locator("#verdict-reasons")).to_contain_text("gen: 1 file could not be stored")
+        expect(page.locator("#troubles")).to_contain_text("closed.png")
+        wait_for_thumbs(page, 1)
+        gen.exec("mv", "/output/mine", "/output/elsewhere")
+        expect(page.locator("#verdict-word")).to_contain_text("✗ Look here", timeout=PATIENCE)
+        expect(page.locator("#verdict-reasons")).to_contain_text("/output/mine does not exist")
+        gen.exec("chmod", "644", "/output/elsewhere/closed.png")
+        gen.exec("mv", "/output/elsewhere", "/output/mine")
+        expect(page.locator("#verdict-word")).to_contain_text("✓ Yes", timeout=PATIENCE)
+        wait_for_thumbs(page, 2)
+
+
 def test_a_purge_is_previewed_asked_twice_and_done(
     cli: Program, generator: MakeGenerator, new_page: Callable[..., Page]
 ) -> None:
