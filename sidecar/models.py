@@ -102,12 +102,14 @@ class Mark:
 
     `digest` stands for the names and stats of everything in it that is no folder: while it stays, a list would show
     nothing new. `shape` stands for the folder itself, its times and the bare names in it, and is b"" where those prove
-    nothing. `names` counts what is no folder.
+    nothing. `names` counts what is no folder. `since_ns` is when the scan began, by the source's clock: what is new in
+    the folder has a later ctime. 0 asks for a list of all names whenever there is a new one.
     """
 
     digest: bytes
     shape: bytes
     names: int
+    since_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +131,8 @@ class Scan:
     listed: their absence from `entries` means nothing. `owner` is (uid, gid) of the root, (-1, -1) where unknown.
     `received` are the bytes that came with the list, whole archives where nothing less can be read. `scanner` names how
     it was made: `python`, `sh`, `archive`, `local`, `ssh`. Where a basis was given, `same` are the folders that are as
-    their mark there says, of which only the folders in them are among `entries`; `marks` are those of others. `froze`
+    their mark there says, of which only the folders in them are among `entries`; `marks` are those of others. `grown`
+    are those among them where all is still there as the basis has it, and of which only what is new is listed. `froze`
     is for how long the list held the engine's lock on a running container, in seconds.
     """
 
@@ -143,6 +146,7 @@ class Scan:
     received: int = 0
     marks: Mapping[bytes, Mark] = field(default_factory=dict)
     same: Mapping[bytes, Mark] = field(default_factory=dict)
+    grown: frozenset[bytes] = frozenset()
     froze: float = 0.0
 
 

@@ -30,10 +30,10 @@ class MarkTable:
         if not found:
             return Marks()
         rows = self._read(
-            "SELECT folder, digest, shape, names, skipped FROM marks WHERE source_id = ? AND root = ?",
+            "SELECT folder, digest, shape, names, since_ns, skipped FROM marks WHERE source_id = ? AND root = ?",
             (key.source_id, root),
         )
-        return Marks({r[0]: MarkedFolder(Mark(*r[1:4]), _unpacked(r[0], r[4])) for r in rows}, found[0][0])
+        return Marks({r[0]: MarkedFolder(Mark(*r[1:5]), _unpacked(r[0], r[5])) for r in rows}, found[0][0])
 
     def keep(self, key: SourceKey, root: bytes, context: bytes, full_ns: int, folders: Mapping[bytes, MarkedFolder],
              gone: Iterable[bytes]) -> None:  # fmt: skip
@@ -58,11 +58,12 @@ class MarkTable:
                 ((*where, folder) for folder in gone),
             )
             db.executemany(
-                "INSERT OR REPLACE INTO marks SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7 WHERE ?8 = (SELECT count(*) FROM files "
+                "INSERT OR REPLACE INTO marks (source_id, root, folder, digest, shape, names, since_ns, skipped) "
+                "SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8 WHERE ?9 = (SELECT count(*) FROM files "
                 "WHERE source_id = ?1 AND root = ?2 AND folder = ?3 AND state = 'stored')",
                 (
-                    (*where, folder, f.mark.digest, f.mark.shape, f.mark.names, _packed(folder, f.skipped),
-                     f.mark.names - len(f.skipped))
+                    (*where, folder, f.mark.digest, f.mark.shape, f.mark.names, f.mark.since_ns,
+                     _packed(folder, f.skipped), f.mark.names - len(f.skipped))
                     for folder, f in folders.items()
                 ),
             )  # fmt: skip

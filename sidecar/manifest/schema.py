@@ -133,6 +133,10 @@ _MIGRATIONS = (
         library_path BLOB PRIMARY KEY, file_id INTEGER NOT NULL REFERENCES files
     ) STRICT, WITHOUT ROWID;
     """,
+    # when a folder was marked, by the source's clock: what came later is told apart by that
+    """
+    ALTER TABLE marks ADD COLUMN since_ns INTEGER NOT NULL DEFAULT 0;
+    """,
 )
 
 VERSION = len(_MIGRATIONS)

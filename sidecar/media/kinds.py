@@ -7,6 +7,7 @@ says is for `endings`. Suffixes and the special names count without regard to ca
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from datetime import date
 from enum import StrEnum
 from typing import NamedTuple
@@ -113,6 +114,15 @@ def group_key(path: bytes) -> bytes:
     if stem.endswith(b"-audio") and _WITH_AUDIO.fullmatch(stem, stem.rfind(b"/") + 1):
         return stem.removesuffix(b"-audio")
     return stem
+
+
+def group_ranges(paths: Iterable[bytes]) -> list[tuple[bytes, bytes]]:
+    """Where files of the groups of these paths lie among all sorted paths, from the first of each pair to the second.
+
+    They are behind the dot of `stem.` and `stem-audio.`; so are those of a stem that goes on behind a dot.
+    """
+    groups = {group_key(path) for path in paths}
+    return [(group + tail + b".", group + tail + b"/") for group in sorted(groups) for tail in (b"", b"-audio")]
 
 
 # -- counters and dates -------------------------------------------------------------------------------------------

@@ -61,7 +61,7 @@ class Fetching:
             len(wanted), size, self.source.name, by_folder((stat.path, stat.size) for stat in wanted), kind="sync"
         )
         able, options = self.adapter.capabilities, parts.options
-        folders = await asyncio.to_thread(freights, [*scan.entries, *unseen(scan.same)])
+        folders = await asyncio.to_thread(freights, [*scan.entries, *unseen(scan)])
         async with remembered(parts.manifest, able, parts.clock_ns) as book:
             meter = Meter(book, folders, options.max_freeze if able.reads_lock else math.inf)
             stop = threading.Event()

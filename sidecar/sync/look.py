@@ -6,13 +6,14 @@ A few folders at a time, because of 200,000 files neither all rows nor all that 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from sidecar.manifest import Known, Manifest, Marks, SourceKey, Waiting
+from sidecar.media.kinds import Kind, classify, group_ranges
 from sidecar.models import FileStat, Rules, Scan
 from sidecar.sync import marks
 from sidecar.sync.context import SyncOptions
-from sidecar.sync.diff import Decision, Terms, judge
+from sidecar.sync.diff import Decision, Terms, judge, media_groups
 from sidecar.transports.base import TransportAdapter
 from sidecar.values import dataclass
 
@@ -57,9 +58,9 @@ async def look(manifest: Manifest, place: Place, adapter: TransportAdapter, opti
         known = manifest.folders(place.key, place.root)
         for names in _some([*folders, *(name for name in known if name not in folders)], folders):
             entries = [entry for name in names for entry in folders.get(name, ())]
-            rows = manifest.known_in(place.key, place.root, [name for name in names if name not in scan.same])
-            judge(decision, scan, entries, rows, waiting, terms)
-        marks.vouch(decision, held, scan.same)
+            rows = manifest.known_in(place.key, place.root, listed(scan, names))
+            judge(decision, scan, entries, rows, waiting, terms, pictures_beside(manifest, place, scan, entries))
+        marks.vouch(decision, held, scan)
         return decision, folders
 
     decision, folders = await asyncio.to_thread(decided)
@@ -82,7 +83,7 @@ def _some(names: Sequence[bytes], folders: Mapping[bytes, Sequence[FileStat]]) -
 
 def keep_marks(manifest: Manifest, place: Place, found: Look, waiting: Mapping[bytes, Waiting], now_ns: int) -> None:
     """After a pass that carried the decision out and left `waiting` behind: remember what need not be listed again."""
-    fresh = marks.settled(found.scan, found.folders, found.decision, waiting.keys())
+    fresh = marks.settled(found.scan, found.folders, found.decision, waiting.keys(), found.marks)
     fresh.update(marks.reshaped(found.marks, found.scan.same))
     gone = found.marks.folders.keys() - found.scan.same.keys() - fresh.keys()
     if not (fresh or gone or found.full):
@@ -92,6 +93,21 @@ def keep_marks(manifest: Manifest, place: Place, found: Look, waiting: Mapping[b
     manifest.marks.keep(place.key, place.root, context, full_ns, fresh, gone)
 
 
-def known_beside(manifest: Manifest, place: Place, decision: Decision) -> dict[bytes, Known]:
-    """What is stored already of the folders that something is fetched from."""
-    return manifest.known_in(place.key, place.root, {marks.folder_of(stat.path) for stat in decision.fetch})
+def listed(scan: Scan, folders: Iterable[bytes]) -> list[bytes]:
+    """The folders among these of which everything is in the scan's list."""
+    return [name for name in folders if name not in scan.same and name not in scan.grown]
+
+
+def pictures_beside(manifest: Manifest, place: Place, scan: Scan, entries: Iterable[FileStat]) -> set[bytes]:
+    """The groups of new texts that have a picture which was not listed, because it is as it was."""
+    texts = [entry.path for entry in entries
+             if marks.folder_of(entry.path) in scan.grown and classify(entry.path).kind is Kind.TEXT]  # fmt: skip
+    return media_groups(manifest.known_between(place.key, place.root, group_ranges(texts)))
+
+
+def known_beside(manifest: Manifest, place: Place, scan: Scan, decision: Decision) -> dict[bytes, Known]:
+    """What is stored already beside what is fetched: all of a folder that was listed, else files of the same stem."""
+    new = [stat.path for stat in decision.fetch if marks.folder_of(stat.path) in scan.grown]
+    folders = listed(scan, {marks.folder_of(stat.path) for stat in decision.fetch})
+    return (manifest.known_in(place.key, place.root, folders)
+            | manifest.known_between(place.key, place.root, group_ranges(new)))  # fmt: skip

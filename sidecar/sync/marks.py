@@ -12,6 +12,12 @@ nothing else that the source says. What it depends on besides is why a folder is
   of the schema drop the folder's mark. When marks are kept, as many rows must be there as the mark stands for.
 - Another generation, other patterns, another version of this program: all marks of the root go (`context`).
 
+Of a folder that got more, only what is new is listed. The agent sets apart what has a ctime from before the scan that
+made the mark, and if the digest of these is the mark's, all that it stood for is there as it was. The ctime is but a
+guess of what to set apart: one that is wrong (a clock that was set, a file changed since) makes another digest, and all
+is listed. What a new file decides about an old one is a text's picture: a folder where a text was left out because it
+had none is listed as a whole.
+
 By shape. Where a folder and all that is in it had been left alone for `QUIET_NS` when its digest was taken, the agent
 also names the folder's shape: its device, inode, mtime, ctime, and the names, inodes and number of what is in it.
 While these stay, no name came, went, or became another file, and the agent looks at none of the files. Folders inside
@@ -43,11 +49,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 
 import sidecar
 from sidecar.manifest import MarkedFolder, Marks
 from sidecar.models import NS, Basis, FileStat, FileType, Mark, Problem, Rules, Scan
-from sidecar.sync.diff import Decision
+from sidecar.sync.diff import ALONE, Decision
 
 QUIET_NS = 60 * NS
 _FORMAT = 1  # to be raised when a digest, a shape or what is left out of a pull comes to mean something else
@@ -75,7 +82,13 @@ def basis(marks: Marks, waiting: Iterable[bytes], *, full: bool) -> Basis:
     if full:
         return Basis({}, QUIET_NS)
     restless = {folder_of(path) for path in waiting}
-    return Basis({name: f.mark for name, f in marks.folders.items() if name not in restless}, QUIET_NS)
+    return Basis({name: _asked(f) for name, f in marks.folders.items() if name not in restless}, QUIET_NS)
+
+
+def _asked(folder: MarkedFolder) -> Mark:
+    """What is sent along of a folder. A text without its picture is looked at again as soon as anything is new."""
+    alone = any(problem.reason == ALONE for problem in folder.skipped)
+    return replace(folder.mark, since_ns=0) if alone else folder.mark
 
 
 def by_folder(entries: Iterable[FileStat]) -> dict[bytes, list[FileStat]]:
@@ -87,20 +100,21 @@ def by_folder(entries: Iterable[FileStat]) -> dict[bytes, list[FileStat]]:
     return found
 
 
-def vouch(decision: Decision, marks: Marks, same: Mapping[bytes, Mark]) -> None:
-    """Add to a decision the folders that are the same: every file is unchanged, or left out for the same reason."""
-    for name in same:
+def vouch(decision: Decision, marks: Marks, scan: Scan) -> None:
+    """Add to a decision what was not listed because it is the same: unchanged, or left out for the same reason."""
+    for name in (*scan.same, *scan.grown):  # a scan vouches for nothing but what its basis said
         held = marks.folders[name]
         decision.scanned += held.mark.names
         decision.unchanged += held.mark.names - len(held.skipped)
         decision.skipped += held.skipped
 
 
-def settled(scan: Scan, folders: Mapping[bytes, Sequence[FileStat]], decision: Decision, waiting: Collection[bytes]
-            ) -> dict[bytes, MarkedFolder]:  # fmt: skip
+def settled(scan: Scan, folders: Mapping[bytes, Sequence[FileStat]], decision: Decision, waiting: Collection[bytes],
+            held: Marks) -> dict[bytes, MarkedFolder]:  # fmt: skip
     """The listed folders that need not be listed again, after a pass that left only `waiting` to be done.
 
-    `folders` are as of `by_folder`. Everything else of the decision must have been carried out and recorded.
+    `folders` are as of `by_folder`, `held` what the scan's basis was made of. Everything else of the decision must have
+    been carried out and recorded.
     """
     restless = {folder_of(path) for path in waiting}
     restless.update(folder_of(problem.path) for problem in decision.failed)
@@ -111,6 +125,8 @@ def settled(scan: Scan, folders: Mapping[bytes, Sequence[FileStat]], decision: D
     found: dict[bytes, MarkedFolder] = {}
     for name, mark in scan.marks.items():
         listed = sum(entry.type is not FileType.DIRECTORY for entry in folders.get(name, ()))
+        if name in scan.grown:
+            listed += held.folders[name].mark.names
         if name not in restless and listed == mark.names:
             found[name] = MarkedFolder(mark, tuple(skipped.get(name, ())))
     return found
@@ -118,10 +134,12 @@ def settled(scan: Scan, folders: Mapping[bytes, Sequence[FileStat]], decision: D
 
 def reshaped(marks: Marks, same: Mapping[bytes, Mark]) -> dict[bytes, MarkedFolder]:
     """Of the folders that are the same, those whose shape is known only now, or no more."""
-    return {name: MarkedFolder(mark, marks.folders[name].skipped)
-            for name, mark in same.items() if mark != marks.folders[name].mark}  # fmt: skip
+    held = marks.folders
+    return {name: replace(held[name], mark=replace(held[name].mark, shape=mark.shape))
+            for name, mark in same.items() if mark.shape != held[name].mark.shape}  # fmt: skip
 
 
-def unseen(same: Mapping[bytes, Mark]) -> list[FileStat]:
-    """For planning: a folder that was not listed holds too much for an archive that would carry it along."""
-    return [FileStat(name + b"/" if name else b"/", _UNKNOWN, 0) for name, mark in same.items() if mark.names]
+def unseen(scan: Scan) -> list[FileStat]:
+    """For planning: a folder that was not listed whole holds too much for an archive that would carry it along."""
+    names = (*(name for name, mark in scan.same.items() if mark.names), *scan.grown)
+    return [FileStat(name + b"/" if name else b"/", _UNKNOWN, 0) for name in names]

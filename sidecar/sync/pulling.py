@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import field
 
 from sidecar.manifest import Known, Waiting
-from sidecar.media.kinds import group_key
+from sidecar.media.kinds import group_ranges
 from sidecar.models import Road, Scan
 from sidecar.sync.diff import ALONE, EMPTY, UNFETCHED, Decision, Settling, Terms, decide, media_groups
 from sidecar.sync.fetching import Fetching, require_apart
@@ -44,7 +44,8 @@ class Pull:
         # not scanned, so no owner and nobody who looked: what cannot be read fails when it is read
         scan = Scan(at.root, tuple(found.values()), self._now_ns, at.adapter.capabilities.scanner)
         require_apart(at.parts.library, scan)
-        near, before = await asyncio.to_thread(lambda: (manifest.known_between(at.key, at.root, _ranges(self._paths)),
+        beside = group_ranges(self._paths)
+        near, before = await asyncio.to_thread(lambda: (manifest.known_between(at.key, at.root, beside),
                                                         manifest.waiting_at(at.key, at.root, self._paths)))  # fmt: skip
         decision = self._decide(scan, near, before)
         at.account.decided(decision)
@@ -94,9 +95,3 @@ def _folders(paths: Iterable[bytes]) -> set[bytes]:
             found.add(path[:at])
             at = path.find(b"/", at + 1)
     return found
-
-
-def _ranges(paths: Iterable[bytes]) -> list[tuple[bytes, bytes]]:
-    """Where the companions of these paths lie among all sorted paths: behind the dot of `stem.` and `stem-audio.`."""
-    groups = {group_key(path) for path in paths}
-    return [(group + tail + b".", group + tail + b"/") for group in sorted(groups) for tail in (b"", b"-audio")]

@@ -55,7 +55,7 @@ class RootPass:
             await asyncio.to_thread(manifest.confirm, self._key, decision.moved_on, now, decision.vanished)
         try:
             if decision.fetch:
-                near = await asyncio.to_thread(known_beside, manifest, self._place, decision)
+                near = await asyncio.to_thread(known_beside, manifest, self._place, found.scan, decision)
                 await self._fetching.fetch(found.scan, near, decision)
         finally:
             if account.waiting != found.waiting:

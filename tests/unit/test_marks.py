@@ -375,7 +375,7 @@ def test_a_mark_that_counts_other_names_than_came_is_not_kept() -> None:
     """A name that was refused (out of the root, listed twice) is in the agent's mark and not in the list."""
     entries = (FileStat(b"a/1.png", 1, OLD), FileStat(b"a/2.png", 1, OLD))
     scan = Scan(ROOT, entries, NOW, "python", marks={b"a": MARK, b"b": replace(MARK, names=0)})
-    found = marks.settled(scan, marks.by_folder(entries), Decision(), ())
+    found = marks.settled(scan, marks.by_folder(entries), Decision(), (), Marks())
     assert set(found) == {b"b"}
 
 
@@ -383,13 +383,13 @@ def test_a_folder_where_something_waits_or_failed_is_not_settled() -> None:
     empty = replace(MARK, names=0)
     scan = Scan(ROOT, (), NOW, "python", marks=dict.fromkeys((b"", b"waits", b"failed", b"denied", b"done"), empty))
     decision = Decision(failed=[Problem(b"failed/1.png", "why"), Problem(b"denied", "permission denied")])
-    assert set(marks.settled(scan, {}, decision, [b"waits/2.png"])) == {b"done"}
+    assert set(marks.settled(scan, {}, decision, [b"waits/2.png"], Marks())) == {b"done"}
 
 
 def test_no_archive_of_a_folder_carries_along_what_was_not_listed() -> None:
     """Nobody knows how much is in a folder that is the same: to read all of it would hold the generator up."""
     new = [FileStat(b"%d.png" % n, 10, OLD) for n in range(50)]
-    unlisted = {b"old": MARK}
+    unlisted = Scan(ROOT, (), NOW, "python", same={b"old": MARK})
     roads = frozenset(Road)
     assert {t.road for t in plan(new, freights(new), roads, PRIORS, Limits())} == {Road.FOLDER}
     with_it = plan(new, freights([*new, *marks.unseen(unlisted)]), roads, PRIORS, Limits())
@@ -403,9 +403,41 @@ def test_known_beside_what_is_fetched(world: World) -> None:
     for name in ("a/1.png", "b/2.png"):
         world.put(name)
     world.run()
-    world.put("a/3.png")
+    world.put("a/1.webp")
+    world.put("c/3.png")
     found = world.look()
-    assert set(known_beside(world.manifest, world.place, found.decision)) == {b"a/1.png"}
+    assert found.scan.grown == {b"a"}
+    assert set(known_beside(world.manifest, world.place, found.scan, found.decision)) == {b"a/1.png"}
+    world.put("a/1.png", 11)
+    found = world.look()
+    assert found.scan.grown == set()
+    assert set(known_beside(world.manifest, world.place, found.scan, found.decision)) == {b"a/1.png"}
+
+
+def test_of_a_folder_that_got_more_only_that_is_listed(world: World) -> None:
+    for name in ("a/1.png", "a/2.png", "a/3.log", "b/4.png"):
+        world.put(name)
+    world.run()
+    world.put("a/5.png")
+    world.put("a/5.txt")
+    world.put("a/1.txt")
+    found = world.run()
+    assert listed(found) == {b"a/5.png", b"a/5.txt", b"a/1.txt"}
+    assert (found.decision.scanned, found.decision.unchanged, len(found.decision.fetch)) == (7, 3, 3)
+    assert world.marked() == {b"", b"a", b"b"}
+    assert listed(world.run()) == set()
+    (world.top / "a" / "2.png").unlink()
+    world.put("a/6.png")
+    assert listed(world.run()) == {b"a/1.png", b"a/1.txt", b"a/3.log", b"a/5.png", b"a/5.txt", b"a/6.png"}
+
+
+def test_a_text_that_was_alone_comes_when_its_picture_does(world: World) -> None:
+    world.put("a/1.png")
+    world.put("a/2.txt")
+    assert [p.path for p in world.run().decision.skipped] == [b"a/2.txt"]
+    world.put("a/2.png")
+    found = world.run()
+    assert (set(found.scan.grown), {stat.path for stat in found.decision.fetch}) == (set(), {b"a/2.png", b"a/2.txt"})
 
 
 def test_rows_are_found_by_folder_however_deep(world: World) -> None:

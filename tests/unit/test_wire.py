@@ -255,19 +255,23 @@ def test_a_scan_is_put_together() -> None:
 
 
 D1, D2 = b"0123456789abcdef" * 2, b"ff" * 16
-BASIS = Basis({b"a": Mark(bytes.fromhex(D1.decode()), b"", 2)}, 5)
+BASIS = Basis({b"a": Mark(bytes.fromhex(D1.decode()), b"", 2, 7), b"all": Mark(bytes.fromhex(D1.decode()), b"", 2)}, 5)
 IN_A = entry(FileStat(b"a/x", 1, 2, 3, 4, 5, 0o644, device=8))
 
 
 def test_marks_are_sent_along_and_come_back() -> None:
-    basis = Basis({b"": Mark(b"\1" * 16, b"\2" * 16, 1), **BASIS.marks}, 5)
+    basis = Basis({b"": Mark(b"\1" * 16, b"\2" * 16, 1), b"a": BASIS.marks[b"a"]}, 5)
     words, root, sent = fields(scanwire.scan_request(TOKEN, b"/r", basis))
     assert (words[0], root) == (b"scan", b"/r")
-    assert sent == [b"5", b".", b"01" * 16, b"02" * 16, b"./a", D1, b"-"]
+    assert sent == [b"5", b".", b"01" * 16, b"02" * 16, b"0", b"./a", D1, b"-", b"7"]
     records = [HELLO, TOP, b"mark %s %s 7 new\n" % (D1, D2), b"same %s %s 2 a" % (D1, D2)]
     scan = scanwire.read_scan(taken(records, basis), b"/r", "python")
-    assert scan.marks == {b"new\n": Mark(basis.marks[b"a"].digest, b"\xff" * 16, 7)}
-    assert scan.same == {b"a": Mark(basis.marks[b"a"].digest, b"\xff" * 16, 2)}
+    assert scan.marks == {b"new\n": Mark(basis.marks[b"a"].digest, b"\xff" * 16, 7, scan.now_ns)}
+    assert scan.same == {b"a": Mark(basis.marks[b"a"].digest, b"\xff" * 16, 2, 7)}
+    records = [HELLO, TOP, IN_A, b"more %s - 3 a" % D2]
+    scan = scanwire.read_scan(taken(records, basis), b"/r", "python")
+    assert scan.grown == {b"a"}
+    assert scan.marks == {b"a": Mark(bytes.fromhex(D2.decode()), b"", 3, scan.now_ns)}
     assert scan.received == sum(map(len, records)) + 4 * len(b"\n" + TOKEN + b" ")
 
 
@@ -282,6 +286,10 @@ def test_marks_are_sent_along_and_come_back() -> None:
         [b"same %s - 2 a" % D1, IN_A],
         [IN_A, b"same %s - 2 a" % D1],
         [b"same %s - 2" % D1],
+        [b"more %s - 3 b" % D2],  # never asked about
+        [b"more %s - 2 a" % D2],  # no more than there was
+        [b"more %s - 3 all" % D2],  # all of which was to be listed
+        [b"more %s - 3 a" % D2, b"same %s - 2 a" % D1],
         [b"mark %s 2 a" % D1],
         [b"mark %s - -1 a" % D1],
     ],

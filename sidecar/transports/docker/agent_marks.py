@@ -16,7 +16,7 @@ class Marks:
 
     def __init__(self, fields, now):
         self.now, self.quiet = now, int(fields[0])
-        self.known = {plain(fields[at]): fields[at + 1:at + 3] for at in range(1, len(fields) - 2, 3)}
+        self.known = {plain(fields[at]): fields[at + 1:at + 4] for at in range(1, len(fields) - 3, 4)}
         self.sound = set()
         try:
             with open("/proc/self/mountinfo", "rb") as mounts:
@@ -43,15 +43,23 @@ def shape_of(top, names):
     return hashlib.blake2b(own + b"\0" + b"\0".join(names), digest_size=16).hexdigest().encode()
 
 
+def digest_of(records):
+    return hashlib.blake2b(b"\0".join(sorted(records)), digest_size=16).hexdigest().encode()
+
+
 def scan_marked(fd, path, waiting, out, marks):
-    """Like scan_folder, with a mark, and only that in place of files that are as the host knows them."""
+    """Like scan_folder, with a mark, and only that in place of files that are as the host knows them.
+
+    Which of them may be new is a guess by their ctime; that the others are all there, the digest proves.
+    """
     below = path + b"/" if path else b""
-    digest, shape = marks.known.get(path, (b"-", b"-"))
+    digest, shape, since = marks.known.get(path, (b"-", b"-", b"0"))
+    since = int(since)
     top = os.fstat(fd)  # before the names are read: what is done in between shows the next time
     shapely = marks.shapely(top)
     if shapely and shape != b"-" and glance(fd, top, below, digest, shape, waiting, out):
         return
-    files, names = [], []
+    before, new, names = [], [], []
     quiet = shapely and marks.is_quiet(top)
     for name, number, found in listing(fd):
         if found is None:
@@ -61,18 +69,18 @@ def scan_marked(fd, path, waiting, out, marks):
             out.add(entry(found, below + name))
             waiting.append(below + name)
         else:
-            files.append(entry(found, below + name))
+            (before if found.st_ctime_ns < since else new).append(entry(found, below + name))
             quiet = quiet and marks.is_quiet(found)
         if quiet:
             names.append(b"%d %s" % (number, name))
-    now = hashlib.blake2b(b"\0".join(sorted(files)), digest_size=16).hexdigest().encode()
-    word = b"same"
-    if now != digest:
-        word = b"mark"
-        for record in files:
-            out.add(record)
-    new = shape_of(top, names) if quiet else b"-"
-    out.add(b"%s %s %s %d %s" % (word, now, new, len(files), path))
+    now, word, told = digest_of(before + new), b"mark", before + new
+    if now == digest:
+        word, told = b"same", []
+    elif before and digest_of(before) == digest:
+        word, told = b"more", new
+    for record in told:
+        out.add(record)
+    out.add(b"%s %s %s %d %s" % (word, now, shape_of(top, names) if quiet else b"-", len(before) + len(new), path))
 
 
 def glance(fd, top, below, digest, shape, waiting, out):

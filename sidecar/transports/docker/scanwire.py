@@ -2,14 +2,17 @@
 
 A scan may bring marks (see `sidecar.models.Mark`): its fields are then a number of ns, how long a folder must have been
 left alone before its shape is worth anything, and of each marked folder its path, digest and shape in hexadecimal
-digits, `-` for none. An agent that knows marks answers each folder by `mark DIGEST SHAPE NAMES FOLDER` behind the
-folder's entries, or by `same ...` of that form in place of those that are no folders; others list as if none were sent.
+digits, `-` for none, and the ns since the epoch at which it was marked. An agent that knows marks answers each folder
+by `mark DIGEST SHAPE NAMES FOLDER` behind the folder's entries; by `same ...` of that form in place of those that are
+no folders; by `more ...` behind new ones, in place of those that the digest stood for. Others list as if none were
+sent.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from sidecar.errors import StreamBroken
 from sidecar.models import NS, Basis, FileStat, FileType, Mark, Problem, Scan, clamped
@@ -22,7 +25,7 @@ def scan_request(token: bytes, root: bytes, basis: Basis | None = None) -> bytes
         return request("scan", token, root)
     fields = [b"%d" % basis.quiet_ns]
     for folder, mark in basis.marks.items():
-        fields += (dotted(folder), _hex(mark.digest), _hex(mark.shape))
+        fields += (dotted(folder), _hex(mark.digest), _hex(mark.shape), b"%d" % mark.since_ns)
     return request("scan", token, root, fields)
 
 
@@ -48,7 +51,7 @@ _TEXT_ENTRY = re.compile(  # busybox: whole seconds by %Y, their fraction at the
 _TYPES = {0o100000: FileType.FILE, 0o040000: FileType.DIRECTORY, 0o120000: FileType.LINK}
 _MAX_SIZE = (1 << 63) - 1
 HELLO = re.compile(rb"hello (\d{1,10}) (\d{1,20}) (\d{1,10}) (\d{1,10}) [0-9,]*").fullmatch
-_MARK = re.compile(rb"(mark|same) ([0-9a-f]{32}) ([0-9a-f]{32}|-) (\d{1,9}) (.*)", re.DOTALL).fullmatch
+_MARK = re.compile(rb"(mark|same|more) ([0-9a-f]{32}) ([0-9a-f]{32}|-) (\d{1,9}) (.*)", re.DOTALL).fullmatch
 
 
 def parse_entry(record: bytes) -> FileStat:
@@ -94,6 +97,7 @@ class Entries:
         self.found: dict[bytes, FileStat] = {}
         self.marks: dict[bytes, Mark] = {}
         self.same: dict[bytes, Mark] = {}
+        self.grown: set[bytes] = set()
         self.problems: list[Problem] = []
         self.agent_uid = -1
         self.now_ns = 0
@@ -122,7 +126,7 @@ class Entries:
         hello = HELLO(record)
         if hello:
             self.agent_uid, self.now_ns = int(hello[1]), int(hello[2])
-        elif self._basis is not None and record[:5] in (b"mark ", b"same "):
+        elif self._basis is not None and record[:5] in (b"mark ", b"same ", b"more "):
             self._mark(record, self._basis)
         else:
             self.problems += read_problems([record])
@@ -132,17 +136,21 @@ class Entries:
         if not found:
             raise StreamBroken(f"the agent sent a malformed record: {record[:80]!a}")
         word, digest, shape, names, folder = found.groups()
-        mark = Mark(_unhex(digest), _unhex(shape), int(names))
+        mark = Mark(_unhex(digest), _unhex(shape), int(names), self.now_ns)
         if folder in self.marks or folder in self.same:
             raise StreamBroken("the agent sent two marks of one folder")
-        if word == b"mark":
-            self.marks[folder] = mark
-            self.has_news = self.has_news or mark.names > 0
-            return
         asked = basis.marks.get(folder)
-        if asked is None or (asked.digest, asked.names) != (mark.digest, mark.names):
-            raise StreamBroken("the agent vouches for a folder that it was not asked about")
-        self.same[folder] = mark
+        if word == b"same":
+            if asked is None or (asked.digest, asked.names) != (mark.digest, mark.names):
+                raise StreamBroken("the agent vouches for a folder that it was not asked about")
+            self.same[folder] = replace(mark, since_ns=asked.since_ns)
+            return
+        self.marks[folder] = mark
+        self.has_news = self.has_news or mark.names > 0
+        if word == b"more":
+            if asked is None or not asked.since_ns or asked.names >= mark.names:
+                raise StreamBroken("the agent vouches for a folder that it was not asked about")
+            self.grown.add(folder)
 
 
 def _unhex(digits: bytes) -> bytes:
@@ -171,6 +179,7 @@ def read_scan(entries: Entries, root: bytes, scanner: str) -> Scan:
         received=entries.received,
         marks=entries.marks,
         same=entries.same,
+        grown=frozenset(entries.grown),
     )
 
 

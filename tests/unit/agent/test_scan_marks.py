@@ -68,8 +68,10 @@ def test_a_change_is_listed_with_its_folder_and_no_other(change: str, quiet_ns: 
     left_alone(root)
     basis = first(python, root, NEVER_QUIET if change in ("rewritten", "touched", "chmod") else quiet_ns)
     path = root / "a" / "1.png"
+    old: set[bytes] = set()
     if change == "new":
         put(root, b"a/0.png")
+        old = {b"a/1.png", b"a/2.png"}
     elif change == "rewritten":
         with open(path, "r+b") as file:
             file.write(b"CONTENT")
@@ -90,7 +92,8 @@ def test_a_change_is_listed_with_its_folder_and_no_other(change: str, quiet_ns: 
     scan = python.scan(os.fsencode(root), basis)
     assert set(scan.same) == {b"", b"b"}
     assert set(scan.marks) == {b"a"}
-    assert listed(scan) == {name for name in names(root) if name.startswith(b"a/")}
+    assert listed(scan) == {name for name in names(root) if name.startswith(b"a/")} - old
+    assert scan.grown == ({b"a"} if old else set())
 
 
 def test_a_shape_needs_time_and_shows_what_happens_to_the_folder(python: Agent, root: Path) -> None:
@@ -149,7 +152,7 @@ def test_below_a_folder_that_keeps_its_shape_everything_is_looked_at(python: Age
     basis = first(python, root, NOW_QUIET)
     put(root, b"a/b/3.png")
     scan = python.scan(os.fsencode(root), basis)
-    assert listed(scan) == {b"a/b/2.png", b"a/b/3.png"}
+    assert listed(scan) == {b"a/b/3.png"}
     assert folders(scan) == {b"", b"a", b"a/b"}
     assert set(scan.same) == {b"", b"a"}
 
@@ -172,6 +175,29 @@ def test_a_folder_that_cannot_be_listed_has_no_mark(python: Agent, root: Path) -
     scan = python.as_nobody().scan(os.fsencode(root), basis)
     assert [p.path for p in scan.problems] == [b"closed"]
     assert b"closed" not in {**scan.marks, **scan.same}
+
+
+@pytest.mark.parametrize("beside", ["nothing", "rewritten", "deleted", "renamed", "clock"])
+def test_what_is_new_is_listed_alone_only_where_all_else_is_as_it_was(beside: str, python: Agent, root: Path) -> None:
+    for name in (b"a/1.png", b"a/2.png"):
+        put(root, name)
+    left_alone(root)
+    basis = first(python, root)
+    put(root, b"a/3.png")
+    path = root / "a" / "1.png"
+    if beside == "rewritten":
+        put(root, b"a/1.png", b"longer content")
+    elif beside == "deleted":
+        path.unlink()
+    elif beside == "renamed":
+        path.rename(root / "a" / "9.png")
+    elif beside == "clock":  # it said, when the mark was made, that it was an hour ago: then all is new
+        basis = Basis({name: replace(mark, since_ns=mark.since_ns - 3600 * NS) for name, mark in basis.marks.items()},
+                      basis.quiet_ns)  # fmt: skip
+    scan, there = python.scan(os.fsencode(root), basis), names(root) - {b"a"}
+    assert listed(scan) == ({b"a/3.png"} if beside == "nothing" else there)
+    assert scan.grown == ({b"a"} if beside == "nothing" else set())
+    assert scan.marks[b"a"].names == len(there)
 
 
 def test_marks_of_folders_that_are_gone_or_are_files_now_say_nothing(python: Agent, root: Path) -> None:
