@@ -9,6 +9,8 @@ import os
 from sidecar.library.disk import ours, rename_noreplace, syncfs, translated
 from sidecar.library.folders import Folder
 
+AHEAD = 16 << 20  # bytes that are sent to the disk at a time, while more of the file is still to come
+
 
 class Staged:
     """Bytes on their way in: an open file without a name (or with a temporary one where the file system needs it)."""
@@ -18,6 +20,7 @@ class Staged:
         self._where = where
         self._temporary = temporary
         self.size = 0
+        self._sent = 0
 
     def write(self, data: bytes | memoryview) -> None:
         """Append. Raises LibraryFull when the disk is."""
@@ -25,9 +28,12 @@ class Staged:
             done = os.write(self._fd, data)
             while done < len(data):  # a short write: disk nearly full, or a signal
                 done += os.write(self._fd, memoryview(data)[done:])
+            self.size += len(data)
+            if self.size - self._sent >= AHEAD:  # what is not asked for is written back at the end, all at once
+                os.posix_fadvise(self._fd, self._sent, self.size - self._sent, os.POSIX_FADV_DONTNEED)
+                self._sent = self.size
         except OSError as error:
             raise ours(error, self._where) from error
-        self.size += len(data)
 
     def stamp(self, mtime_ns: int) -> None:
         """Give the copy the original's mtime, ns since the epoch."""
