@@ -386,10 +386,14 @@ def test_a_folder_where_something_waits_or_failed_is_not_settled() -> None:
     assert set(marks.settled(scan, {}, decision, [b"waits/2.png"], Marks())) == {b"done"}
 
 
-def test_no_archive_of_a_folder_carries_along_what_was_not_listed() -> None:
+@pytest.mark.parametrize("how", ["same", "grown"])
+def test_no_archive_of_a_folder_carries_along_what_was_not_listed(how: str) -> None:
     """Nobody knows how much is in a folder that is the same: to read all of it would hold the generator up."""
     new = [FileStat(b"%d.png" % n, 10, OLD) for n in range(50)]
-    unlisted = Scan(ROOT, (), NOW, "python", same={b"old": MARK})
+    said = {b"old": MARK}
+    unlisted = Scan(
+        ROOT, (), NOW, "python", **{"same": {"same": said}, "grown": {"marks": said, "grown": set(said)}}[how]
+    )  # type: ignore[arg-type]
     roads = frozenset(Road)
     assert {t.road for t in plan(new, freights(new), roads, PRIORS, Limits())} == {Road.FOLDER}
     with_it = plan(new, freights([*new, *marks.unseen(unlisted)]), roads, PRIORS, Limits())
