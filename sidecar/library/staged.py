@@ -9,7 +9,7 @@ import os
 from sidecar.library.disk import ours, rename_noreplace, syncfs, translated
 from sidecar.library.folders import Folder
 
-AHEAD = 16 << 20  # bytes that are sent to the disk at a time, while more of the file is still to come
+AHEAD = 16 << 20  # bytes whose write-back is begun at a time, while more of the file is still to come
 
 
 class Staged:
@@ -28,12 +28,16 @@ class Staged:
             done = os.write(self._fd, data)
             while done < len(data):  # a short write: disk nearly full, or a signal
                 done += os.write(self._fd, memoryview(data)[done:])
-            self.size += len(data)
-            if self.size - self._sent >= AHEAD:  # what is not asked for is written back at the end, all at once
-                os.posix_fadvise(self._fd, self._sent, self.size - self._sent, os.POSIX_FADV_DONTNEED)
-                self._sent = self.size
         except OSError as error:
             raise ours(error, self._where) from error
+        self.size += len(data)
+
+    def write_back(self) -> None:
+        """Let the disk begin, so that `flush` has less to wait for. May hold up whoever calls it."""
+        if self.size - self._sent >= AHEAD:
+            with contextlib.suppress(OSError):  # a hint, which not every kernel takes
+                os.posix_fadvise(self._fd, self._sent, self.size - self._sent, os.POSIX_FADV_DONTNEED)
+            self._sent = self.size
 
     def stamp(self, mtime_ns: int) -> None:
         """Give the copy the original's mtime, ns since the epoch."""

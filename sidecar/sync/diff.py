@@ -15,6 +15,8 @@ UNUSABLE = "the library cannot hold it: "  # begins the reason of a file whose b
 EMPTY = "empty"
 UNFETCHED = "not fetched yet"
 ALONE = "text without a picture of its name"
+_LINK, _SPECIAL = "a link", "not a regular file"
+NO_FILE = frozenset((_LINK, _SPECIAL))  # reasons for which something is left out, whatever its name
 UNUSABLE_NS = 24 * 3600 * NS  # after which it is tried again: somebody may have made room
 
 
@@ -69,6 +71,7 @@ def judge(result: Decision, scan: Scan, entries: Sequence[FileStat], known: dict
           waiting: dict[bytes, Waiting], terms: Terms, pictures: Collection[bytes] = ()) -> None:  # fmt: skip
     """Add to a decision what becomes of some folders: `entries` and `known` are all that is in them, and no more.
 
+    Of a folder that got more, `entries` is what is new and `known` is nothing: `pictures` has to name its groups then.
     A file's fate depends on nothing outside its folder.
     """
     seen: set[bytes] = set()
@@ -142,7 +145,7 @@ def media_groups(paths: Iterable[bytes]) -> set[bytes]:
 def _left_out(stat: FileStat, named: Classification, rules: Rules, pictures: Collection[bytes]) -> str:
     """Why a file is not pulled at all; "" when it is."""
     if stat.type is not FileType.FILE:
-        return "a link" if stat.type is FileType.LINK else "not a regular file"
+        return _LINK if stat.type is FileType.LINK else _SPECIAL
     if reason := _unwanted(stat.path, rules) or named.reason:
         return reason
     if named.kind is Kind.TEXT and group_key(stat.path) not in pictures:

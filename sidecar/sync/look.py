@@ -56,10 +56,12 @@ async def look(manifest: Manifest, place: Place, adapter: TransportAdapter, opti
     def decided() -> tuple[Decision, dict[bytes, list[FileStat]]]:
         decision, folders = Decision(failed=list(scan.problems)), marks.by_folder(scan.entries)
         known = manifest.folders(place.key, place.root)
+        left_out = marks.pictures_left_out(held, scan.grown)
         for names in _some([*folders, *(name for name in known if name not in folders)], folders):
             entries = [entry for name in names for entry in folders.get(name, ())]
             rows = manifest.known_in(place.key, place.root, listed(scan, names))
-            judge(decision, scan, entries, rows, waiting, terms, pictures_beside(manifest, place, scan, entries))
+            beside = pictures_beside(manifest, place, scan, entries) | left_out
+            judge(decision, scan, entries, rows, waiting, terms, beside)
         marks.vouch(decision, held, scan)
         return decision, folders
 
@@ -99,7 +101,9 @@ def listed(scan: Scan, folders: Iterable[bytes]) -> list[bytes]:
 
 
 def pictures_beside(manifest: Manifest, place: Place, scan: Scan, entries: Iterable[FileStat]) -> set[bytes]:
-    """The groups of new texts that have a picture which was not listed, because it is as it was."""
+    """The groups of new texts that have a stored picture which was not listed, because it is as it was."""
+    if not scan.grown:
+        return set()
     texts = [entry.path for entry in entries
              if marks.folder_of(entry.path) in scan.grown and classify(entry.path).kind is Kind.TEXT]  # fmt: skip
     return media_groups(manifest.known_between(place.key, place.root, group_ranges(texts)))

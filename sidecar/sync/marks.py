@@ -54,7 +54,7 @@ from dataclasses import replace
 import sidecar
 from sidecar.manifest import MarkedFolder, Marks
 from sidecar.models import NS, Basis, FileStat, FileType, Mark, Problem, Rules, Scan
-from sidecar.sync.diff import ALONE, Decision
+from sidecar.sync.diff import ALONE, NO_FILE, Decision, media_groups
 
 QUIET_NS = 60 * NS
 _FORMAT = 1  # to be raised when a digest, a shape or what is left out of a pull comes to mean something else
@@ -107,6 +107,12 @@ def vouch(decision: Decision, marks: Marks, scan: Scan) -> None:
         decision.scanned += held.mark.names
         decision.unchanged += held.mark.names - len(held.skipped)
         decision.skipped += held.skipped
+
+
+def pictures_left_out(marks: Marks, grown: Iterable[bytes]) -> set[bytes]:
+    """Groups with a picture that is there and was not to be pulled, in folders of which only what is new is listed."""
+    return media_groups(problem.path for name in grown for problem in marks.folders[name].skipped
+                        if problem.reason not in NO_FILE)  # fmt: skip
 
 
 def settled(scan: Scan, folders: Mapping[bytes, Sequence[FileStat]], decision: Decision, waiting: Collection[bytes],

@@ -31,10 +31,11 @@ class Receiver:
         self._stop = stop
         self._memory = memory
 
-    def receive(self, member: Member, stat: FileStat, let_go: Callable[[], None]) -> Fetched:
+    def receive(self, member: Member, stat: FileStat, let_go: Callable[[], None], *, locked: bool) -> Fetched:
         """All bytes of a member whose size is the scanned one. Raises StreamBroken, LibraryFull, Cancelled.
 
-        `let_go` is called when it is open no more, also when it did not come whole.
+        `locked`: the read holds its container's lock, so that nothing here should wait for the disk. `let_go` is called
+        when it is open no more, also when it did not come whole.
         """
         if stat.size <= SMALL:
             try:
@@ -44,7 +45,7 @@ class Receiver:
                 raise
         count = self._progress.begin(self._source, stat.path, stat.size)
         try:
-            fetched = self._large(member, stat, count, let_go)
+            fetched = self._large(member, stat, count, let_go, locked=locked)
         except BaseException:
             count.drop()
             let_go()
@@ -70,7 +71,8 @@ class Receiver:
         count = self._progress.begin(self._source, stat.path, stat.size, come=True)
         return Fetched(stat, digest, ending, staged, count, let_go)
 
-    def _large(self, member: Member, stat: FileStat, count: FileCount, let_go: Callable[[], None]) -> Fetched:
+    def _large(self, member: Member, stat: FileStat, count: FileCount, let_go: Callable[[], None], *, locked: bool
+               ) -> Fetched:  # fmt: skip
         digest, check = hashlib.sha256(), ending_check(stat.path)
         staged = self._library.stage(self._source)
 
@@ -79,6 +81,8 @@ class Receiver:
             if check is not None:
                 check.feed(chunk)
             staged.write(chunk)
+            if not locked:
+                staged.write_back()
 
         def fill(view: memoryview) -> int:
             if self._stop.is_set():

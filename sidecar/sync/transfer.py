@@ -154,6 +154,7 @@ class Mover:
         # An agent pads what it cannot read with zeros, and says so beside the stream, in no order: until it has said
         # all, no file of the stream is known to be whole.
         unsure: list[Fetched] | None = [] if transfer.road is Road.STREAM else None
+        locked = transfer.road is not Road.STREAM and self._adapter.capabilities.reads_lock
         reading: Reading | None = None
         try:
             with (self._adapter.turn(transfer), self._slots.reading(self._stop),
@@ -166,7 +167,7 @@ class Mover:
                         with self._lock:
                             moved.broken[stat.path] = CHANGED
                         continue
-                    fetched = self._receiver.receive(member, stat, places.take())
+                    fetched = self._receiver.receive(member, stat, places.take(), locked=locked)
                     if unsure is not None:
                         unsure.append(fetched)
                     else:  # waiting for the disk would keep the container locked, also for the commit's stats
@@ -190,7 +191,7 @@ class Mover:
                 self._aborts.pop(me, None)
                 if reading is not None:
                     moved.received += reading.received
-                    if transfer.road is not Road.STREAM and self._adapter.capabilities.reads_lock:
+                    if locked:
                         moved.froze.append(reading.seconds)
                     moved.failed += [Problem(path, reason) for path, reason in reading.problems]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -103,12 +102,22 @@ async def test_a_scan_that_finds_something_starts_the_agent_that_is_read_from(
     assert found.marks.keys() == {b""}
 
 
+async def test_an_adapter_that_is_closed_at_once_leaves_no_agent(made: Generator, adapter: TransportAdapter) -> None:
+    await adapter.scan(ROOT, Basis({}, 0))
+    await adapter.close()
+    await asyncio.to_thread(eventually, lambda: agents(made) == 0, "no agent left")
+    await asyncio.sleep(1)
+    assert agents(made) == 0, "and none that comes late"
+
+
 async def test_a_scan_that_finds_nothing_new_starts_nothing(
     tmp_path: Path, engine_host: str, made: Generator, adapter: TransportAdapter
 ) -> None:
     found = await adapter.scan(ROOT, Basis({}, 0))
+    await adapter.close()
     async with opened(tmp_path / "again", engine_host, {"gen": made}) as parts:
         again = await parts.provider.adapter(parts.source())
         assert (await again.scan(ROOT, Basis(found.marks, 0))).same.keys() == {b""}
-        assert not any(thread.name == "warm" for thread in threading.enumerate())
+        await asyncio.sleep(1)
+        assert agents(made) == 1, "the one that scanned"
         await again.close()

@@ -108,7 +108,7 @@ def test_a_file_that_does_not_come_is_a_warning_and_a_source_that_does_not_answe
         wait_for_thumbs(page, 1)
         gen.exec("mv", "/output/mine", "/output/elsewhere")
         expect(page.locator("#verdict-word")).to_contain_text("✗ Look here", timeout=PATIENCE)
-        expect(page.locator("#verdict-reasons")).to_contain_text("/output/mine does not exist")
+        expect(page.locator("#verdict-reasons")).to_contain_text("gen: the root cannot be read: missing")
         gen.exec("chmod", "644", "/output/elsewhere/closed.png")
         gen.exec("mv", "/output/elsewhere", "/output/mine")
         expect(page.locator("#verdict-word")).to_contain_text("✓ Yes", timeout=PATIENCE)

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -125,6 +126,14 @@ class World:
         context = marks.context(self.key.generation_id, self.rules)
         return set(self.manifest.marks.load(self.key, ROOT, context).folders)
 
+    def later(self) -> None:
+        """Wait until the clock of files, coarser than that of programs, goes beyond what it is now."""
+        mark, now = self.top.parent / f"{self.top.name}.clock", time.time_ns()
+        mark.touch()
+        while mark.stat().st_ctime_ns <= now:
+            mark.touch()
+        mark.unlink()
+
     def put(self, name: str, size: int = 10, mtime_ns: int = OLD) -> None:
         path = self.top / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -155,7 +164,7 @@ def plain(decision: Decision) -> object:
 
 
 FOLDERS = ("", "a", "a/b", "c")
-NAMES = ("1.png", "2.png", "1.txt", "2.log", "tmp.png.tmp")
+NAMES = ("1.png", "2.png", "1.txt", "2.txt", "2.log", "tmp.png.tmp")
 PATHS = st.builds(lambda folder, name: f"{folder}/{name}".lstrip("/"), st.sampled_from(FOLDERS), st.sampled_from(NAMES))
 TIMES = st.sampled_from([OLD, OLD + 1, NOW - NS, NOW + 900 * NS])
 STEPS = st.one_of(
@@ -188,7 +197,7 @@ def step(world: World, what: str, *args: object) -> None:
     if what == "new generation":
         world.generation += 1
     elif what == "exclude":
-        world.rules = Rules() if world.rules.exclude else Rules(exclude=("2.*",))
+        world.rules = Rules() if world.rules.exclude else Rules(exclude=("2.png", "*.log"))
     elif what == "an hour":
         world.now_ns += HOUR
 
@@ -407,6 +416,7 @@ def test_known_beside_what_is_fetched(world: World) -> None:
     for name in ("a/1.png", "b/2.png"):
         world.put(name)
     world.run()
+    world.later()
     world.put("a/1.webp")
     world.put("c/3.png")
     found = world.look()
@@ -422,6 +432,7 @@ def test_of_a_folder_that_got_more_only_that_is_listed(world: World) -> None:
     for name in ("a/1.png", "a/2.png", "a/3.log", "b/4.png"):
         world.put(name)
     world.run()
+    world.later()
     world.put("a/5.png")
     world.put("a/5.txt")
     world.put("a/1.txt")
@@ -433,6 +444,21 @@ def test_of_a_folder_that_got_more_only_that_is_listed(world: World) -> None:
     (world.top / "a" / "2.png").unlink()
     world.put("a/6.png")
     assert listed(world.run()) == {b"a/1.png", b"a/1.txt", b"a/3.log", b"a/5.png", b"a/5.txt", b"a/6.png"}
+
+
+def test_a_text_comes_late_and_its_picture_was_left_out(world: World) -> None:
+    world.rules = Rules(exclude=("*.mp4",))
+    for name in ("a/1.mp4", "a/2.png"):
+        world.put(name)
+    (world.top / "a" / "3.png").symlink_to("2.png")
+    world.run()
+    world.later()
+    for name in ("a/1.txt", "a/2.txt", "a/3.txt", "a/4.txt"):
+        world.put(name)
+    wanted, found = world.without_marks(), world.look()
+    assert found.scan.grown == {b"a"}
+    assert {stat.path for stat in found.decision.fetch} == {b"a/1.txt", b"a/2.txt"}
+    assert plain(found.decision) == plain(wanted)
 
 
 def test_a_text_that_was_alone_comes_when_its_picture_does(world: World) -> None:

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from sidecar.transports.docker.reading import OnOpen
     from sidecar.transports.docker.streams import AgentStreams
 
+WARMING = 1.0  # seconds that one waits at most for what is started in advance
 HOLD = 2.0  # seconds: what `docker stop` of a running generator may have to wait for one of our reads
 _ARCHIVE_ROADS = frozenset((Road.FOLDER, Road.FILE))
 _KINDS = {TarType.FILE: FileType.FILE, TarType.DIRECTORY: FileType.DIRECTORY, TarType.SYMLINK: FileType.LINK}
@@ -76,6 +77,7 @@ class DockerAdapter:
         self._streams: AgentStreams | None = None
         self._first_stream = threading.Lock()
         self._warming: threading.Thread | None = None
+        self._closes = 0
         self._mounts = dict(zip(source.roots, source.mounts, strict=False))
         self._turns = Turns()
 
@@ -173,6 +175,7 @@ class DockerAdapter:
         again = await self._scan_as(other, root, start, basis)
         if _hindrances(again) < _hindrances(scan):
             self._user, self._uid = other, again.agent_uid
+            await self._cool()  # it is not this one's files that are read
             return again
         return scan
 
@@ -183,7 +186,8 @@ class DockerAdapter:
         def take(records: list[bytes]) -> None:
             entries.take(records)
             if self._warming is None and basis is not None and entries.has_news:
-                self._warming = threading.Thread(target=self._warm, args=(start, user), name="warm", daemon=True)
+                args = (start, user, self._closes)
+                self._warming = threading.Thread(target=self._warm, args=args, name="warm", daemon=True)
                 self._warming.start()
 
         await self._ask(user, lambda token: scanwire.scan_request(token, root, basis), take)
@@ -263,7 +267,7 @@ class DockerAdapter:
             if self._start is None:
                 raise AgentFailed("there is no agent to stream from", hint=self._why_none)
             if self._warming is not None:
-                self._warming.join()
+                self._warming.join(WARMING)
             paths = [f.path for f in transfer.files]
             with self._agent_streams().read(self._start, self._user, root, paths, on_open) as stream:
                 yield stream
@@ -313,13 +317,16 @@ class DockerAdapter:
             return self._user
         return f"{owner[0]}:{owner[1]}"
 
-    def _warm(self, start: wire.Start, user: str) -> None:
+    def _warm(self, start: wire.Start, user: str, closes: int) -> None:
         """Import, connect and start what a read needs, while the scan that found something to read still goes on."""
         from sidecar.transports.docker import reading
 
         with suppress(MediaSyncError):  # the read meets it as well, and tells it
             reading.connected(self._engine, self._id)
-            self._agent_streams().warm(start, user)
+            streams = self._agent_streams()
+            streams.warm(start, user)
+            if closes != self._closes:  # nobody reads any more
+                streams.close()
 
     def _agent_streams(self) -> AgentStreams:
         from sidecar.transports.docker.streams import AgentStreams
@@ -330,9 +337,17 @@ class DockerAdapter:
             return self._streams
 
     async def close(self) -> None:
+        await self._cool()
+        await self._drop_sessions()
+
+    async def _cool(self) -> None:
+        """End the agents that wait to be read from, also one that is only being started."""
+        self._closes += 1
+        warming, self._warming = self._warming, None
+        if warming is not None:
+            await asyncio.to_thread(warming.join, WARMING)
         if self._streams is not None:
             await asyncio.to_thread(self._streams.close)
-        await self._drop_sessions()
 
     async def _drop_sessions(self) -> None:
         sessions, self._sessions = self._sessions, {}

@@ -102,7 +102,7 @@ class Entries:
         self.agent_uid = -1
         self.now_ns = 0
         self.received = 0
-        self.has_news = False  # a marked folder changed, or one that has no mark yet has files
+        self.has_news = False  # a folder is not as its mark says, or there are files and no marks at all
         self._basis = basis
 
     def take(self, records: Sequence[bytes]) -> None:
@@ -125,7 +125,7 @@ class Entries:
     def _other(self, record: bytes) -> None:
         hello = HELLO(record)
         if hello:
-            self.agent_uid, self.now_ns = int(hello[1]), int(hello[2])
+            self.agent_uid, self.now_ns = int(hello[1]), clamped(int(hello[2]))
         elif self._basis is not None and record[:5] in (b"mark ", b"same ", b"more "):
             self._mark(record, self._basis)
         else:
@@ -146,7 +146,7 @@ class Entries:
             self.same[folder] = replace(mark, since_ns=asked.since_ns)
             return
         self.marks[folder] = mark
-        self.has_news = self.has_news or mark.names > 0
+        self.has_news = self.has_news or (mark.names > 0 and (asked is not None or not basis.marks))
         if word == b"more":
             if asked is None or not asked.since_ns or asked.names >= mark.names:
                 raise StreamBroken("the agent vouches for a folder that it was not asked about")

@@ -88,9 +88,11 @@ class AgentStreams:
         """Start the agent of a first read in advance. Raises as `read` does."""
         with translated(self._container):
             closes, link = self._closes, self._open(start, user)
-            link.socket.sendall(start.preamble)
-            link.fresh = False
-            self._put(link, closes, whole=True)
+            try:
+                link.socket.sendall(start.preamble)
+                link.fresh = False
+            finally:
+                self._put(link, closes, whole=not link.fresh)
 
     def close(self) -> None:
         """End the agents that wait; idempotent. Those that are read from end with their read."""

@@ -184,6 +184,7 @@ def test_what_is_new_is_listed_alone_only_where_all_else_is_as_it_was(beside: st
     left_alone(root)
     basis = first(python, root)
     put(root, b"a/3.png")
+    assert os.stat(root / "a" / "3.png").st_ctime_ns >= basis.marks[b"a"].since_ns, "a tick of the files' clock"
     path = root / "a" / "1.png"
     if beside == "rewritten":
         put(root, b"a/1.png", b"longer content")
