@@ -9,8 +9,6 @@ import os
 from sidecar.library.disk import ours, rename_noreplace, syncfs, translated
 from sidecar.library.folders import Folder
 
-AHEAD = 16 << 20  # bytes whose write-back is begun at a time, while more of the file is still to come
-
 
 class Staged:
     """Bytes on their way in: an open file without a name (or with a temporary one where the file system needs it)."""
@@ -34,10 +32,14 @@ class Staged:
 
     def write_back(self) -> None:
         """Let the disk begin, so that `flush` has less to wait for. May hold up whoever calls it."""
-        if self.size - self._sent >= AHEAD:
-            with contextlib.suppress(OSError):  # a hint, which not every kernel takes
-                os.posix_fadvise(self._fd, self._sent, self.size - self._sent, os.POSIX_FADV_DONTNEED)
-            self._sent = self.size
+        with contextlib.suppress(OSError):  # a hint, which not every kernel takes
+            os.posix_fadvise(self._fd, self._sent, self.unsent, os.POSIX_FADV_DONTNEED)
+        self._sent = self.size
+
+    @property
+    def unsent(self) -> int:
+        """Bytes that `write_back` was not called for."""
+        return self.size - self._sent
 
     def stamp(self, mtime_ns: int) -> None:
         """Give the copy the original's mtime, ns since the epoch."""

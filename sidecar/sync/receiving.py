@@ -17,6 +17,7 @@ from sidecar.sync.slots import Memory
 from sidecar.transports.base import Member
 
 SMALL = 1 << 18  # files up to this size wait for their commit in memory while there is room, bytes
+AHEAD = 16 << 20  # bytes of a file that are left to the disk at once while more is to come
 LARGE = 8 << 20  # from this size on two threads work on one file
 
 
@@ -81,7 +82,7 @@ class Receiver:
             if check is not None:
                 check.feed(chunk)
             staged.write(chunk)
-            if not locked:
+            if not locked and staged.unsent >= AHEAD:
                 staged.write_back()
 
         def fill(view: memoryview) -> int:
@@ -102,6 +103,8 @@ class Receiver:
                     if self._stop.is_set():
                         raise Cancelled("cancelled")
             staged.stamp(stat.mtime_ns)
+            if not locked:  # its group is committed later: by then much of it is on the disk
+                staged.write_back()
             ending = check.verdict() if check is not None else None
             return Fetched(stat, digest.digest(), ending, staged, count, let_go)
         except BaseException:
