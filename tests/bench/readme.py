@@ -40,7 +40,7 @@ def rendered(results: Mapping[str, Result]) -> str:
 def _medians(result: Result) -> str:
     names = [c.name for c in CONTESTANTS]
     rows = []
-    for letter, one in result["workloads"].items():
+    for letter, one in sorted(result["workloads"].items()):
         if "waits" in one:
             continue
         found = {name: f"{record['median']:.2f} s" for name, record in one["contestants"].items()}
@@ -48,7 +48,7 @@ def _medians(result: Result) -> str:
             found[OURS] += f", service {found[SERVICE]}"
         others = [found.pop(name, "") for name in names]
         beside = "".join(f"; {name}: {said}" for name, said in found.items() if name != SERVICE)
-        rows.append((f"{letter}: {one['title']}, {one['files']:,} files, {size(one['bytes'])}{beside}", *others))
+        rows.append((f"{letter}: {one['title']}, {one['files']:,} file{'s' * (one['files'] != 1)}, {size(one['bytes'])}{beside}", *others))
     return table(("workload", *names), rows)
 
 

@@ -79,7 +79,7 @@ def test_twelve_generators(cli: Program, generators: list[Generator]) -> None:
         if number < IDLE_TOO:
             made.exec("mkdir", "/idle")
             flags += ["--source", f"idle{number}={made.name}:/idle"]
-    with serving(cli, *flags, MEDIA_SYNC_SCHEDULE__EVERY="1h") as process:
+    with serving(cli, *flags, "--every", "1h") as process:
         eventually(lambda: watched(cli), "the watches", 120)
         with ThreadPoolExecutor(GENERATORS) as pool:
             written = sum(pool.map(write, generators))
