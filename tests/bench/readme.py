@@ -48,7 +48,8 @@ def _medians(result: Result) -> str:
             found[OURS] += f", service {found[SERVICE]}"
         others = [found.pop(name, "") for name in names]
         beside = "".join(f"; {name}: {said}" for name, said in found.items() if name != SERVICE)
-        rows.append((f"{letter}: {one['title']}, {one['files']:,} file{'s' * (one['files'] != 1)}, {size(one['bytes'])}{beside}", *others))
+        files = "1 file" if one["files"] == 1 else f"{one['files']:,} files"
+        rows.append((f"{letter}: {one['title']}, {files}, {size(one['bytes'])}{beside}", *others))
     return table(("workload", *names), rows)
 
 
