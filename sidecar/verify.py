@@ -15,6 +15,7 @@ from typing import Any
 from loguru import logger
 
 from sidecar.errors import Cancelled, UnknownSource
+from sidecar.events import Bus, FileVerified, Outcome
 from sidecar.jobs.waiting import finished
 from sidecar.library import Library
 from sidecar.manifest import Manifest, Recorded
@@ -78,15 +79,16 @@ class VerifyReport:
 class VerifyEngine:
     """Reads and compares. Changes nothing but what the manifest believes to be stored."""
 
-    def __init__(self, library: Library, manifest: Manifest, clock_ns: Callable[[], int] = time.time_ns, *,
+    def __init__(self, library: Library, manifest: Manifest, bus: Bus, clock_ns: Callable[[], int] = time.time_ns, *,
                  accept_missing: bool = False) -> None:  # fmt: skip
         """`accept_missing`: copies that are missing, and whose originals are gone, were deleted on purpose."""
         self._library = library
         self._manifest = manifest
+        self._bus = bus
         self._clock_ns = clock_ns
         self._accept_missing = accept_missing
 
-    async def run(self, names: Sequence[str], without: Sequence[str], progress: ProgressManager, *,
+    async def run(self, job: str, names: Sequence[str], without: Sequence[str], progress: ProgressManager, *,
                   dry_run: bool = False) -> list[VerifyReport]:  # fmt: skip
         """Verify the copies of the named sources, or of all that ever were. In a dry run nothing is forgotten.
 
@@ -105,12 +107,12 @@ class VerifyEngine:
                 count = all_of_it.stored + all_of_it.purged + all_of_it.vanished
                 progress.expect(count, all_of_it.bytes, name, kind="verify")
                 try:
-                    reports.append(await self._source(name, progress, dry_run=dry_run))
+                    reports.append(await self._source(job, name, progress, dry_run=dry_run))
                 finally:
                     progress.finish(name)
         return reports
 
-    async def _source(self, name: str, progress: ProgressManager, *, dry_run: bool) -> VerifyReport:
+    async def _source(self, job: str, name: str, progress: ProgressManager, *, dry_run: bool) -> VerifyReport:
         report, started = VerifyReport(name), time.monotonic()
         stop, seen = threading.Event(), set[int]()
         before: int | None = None
@@ -128,6 +130,7 @@ class VerifyEngine:
                     *(loop.run_in_executor(readers, self._wrong, copy, name, progress, stop) for copy in copies)
                 )
                 await self._account(report, copies, reasons, dry_run=dry_run)
+                self._tell(job, name, copies, reasons)
         finally:
             stop.set()
             await finished(asyncio.to_thread(readers.shutdown))
@@ -167,7 +170,7 @@ class VerifyEngine:
             report.size += copy.size
             if not reason:
                 continue
-            if reason == MISSING and not copy.stored and (copy.given_up or self._accept_missing):
+            if self._is_given_up(copy, reason):
                 report.given_up += 1
                 given_up += [] if copy.given_up else [copy]
                 continue
@@ -188,6 +191,22 @@ class VerifyEngine:
             await asyncio.to_thread(self._manifest.give_up, given_up)
         if back:
             await asyncio.to_thread(self._manifest.take_back, back)
+
+    def _is_given_up(self, copy: Recorded, reason: str) -> bool:
+        """Whether it is missing, its original is gone, and somebody meant that."""
+        return reason == MISSING and not copy.stored and (copy.given_up or self._accept_missing)
+
+    def _tell(self, job: str, source: str, page: Sequence[Recorded], reasons: Sequence[str]) -> None:
+        if not self._bus.wants(FileVerified):
+            return
+        for copy, reason in zip(page, reasons, strict=True):
+            outcome: Outcome = "given_up" if self._is_given_up(copy, reason) else _outcome(reason)
+            self._bus.emit(FileVerified(job, source, copy.root, copy.path, copy.library_path, copy.hash, copy.size,
+                                        outcome, reason))  # fmt: skip
+
+
+def _outcome(reason: str) -> Outcome:
+    return "damaged" if reason not in ("", MISSING) else "missing" if reason else "good"
 
 
 def _new_places(page: Sequence[Recorded], seen: set[int]) -> list[Recorded]:

@@ -5,34 +5,12 @@ Times are ISO 8601 in UTC; `mtime_ns` is what `list --json` prints, ns since the
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from sidecar.models import NS
-
-Time = Annotated[str, Field(json_schema_extra={"format": "date-time"}, examples=["2026-03-01T12:00:00.250Z"])]
-Hash = Annotated[str, Field(pattern="^[0-9a-f]{64}$", examples=["9f86d081884c7d659a2feaa0c55ad015" * 2])]
-Name = Annotated[str, Field(max_length=63, pattern="^[A-Za-z0-9][A-Za-z0-9._-]*$", examples=["comfyui"])]
-
-
-def moment(ns: int) -> str:
-    """A time in ns since the epoch as ISO 8601, in milliseconds; what no calendar holds becomes its nearest end."""
-    seconds = min(max(ns // NS, -62135596800), 253402300799)
-    made = datetime.fromtimestamp(seconds, UTC).replace(microsecond=ns % NS // 1_000_000 * 1000)
-    return made.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def maybe_moment(ns: int | None) -> str | None:
-    """`moment`, where there may be none."""
-    return None if ns is None else moment(ns)
-
-
-class Shape(BaseModel):
-    """A part of an answer."""
-
-    model_config = ConfigDict(extra="forbid")
+from sidecar.telling.jobs import JobShape
+from sidecar.telling.shapes import Hash, Name, Shape, Time
 
 
 class Asked(BaseModel):
@@ -73,6 +51,10 @@ class Metadata(Shape):
 
     hash: Hash
     metadata: dict[str, Any] | None = Field(description="Null where nothing is known.")
+    found: dict[str, Any] | None = Field(
+        description="What other steps found out, by name: `type`, `integrity`; null until it was looked into."
+    )
+    problems: list[str] = Field(description="What could not be read, in a line each.")
 
 
 # -- sessions and probes --------------------------------------------------------------------------------------------
@@ -107,58 +89,6 @@ class Alive(Shape):
 
 
 # -- jobs -----------------------------------------------------------------------------------------------------------
-
-
-class _Measured(BaseModel):
-    """How far something is, with the fields and the defaults of `SourceProgress` and `Snapshot` alike."""
-
-    model_config = ConfigDict(extra="ignore")
-
-    folder: str = ""
-    file: str = ""
-    bytes_done: int = 0
-    bytes_total: int = 0
-    files_done: int = 0
-    files_total: int = 0
-    rate: float = Field(0.0, description="Bytes per second.")
-    eta: float | None = Field(None, description="Seconds; null while it is not known.")
-
-
-class SourceProgressShape(_Measured):
-    """How far one source of a job is: all of it, the folder and the file at hand."""
-
-    name: str
-    file_bytes_done: int = 0
-    file_bytes_total: int = 0
-    folder_bytes_done: int = 0
-    folder_bytes_total: int = 0
-    folder_files_done: int = 0
-    folder_files_total: int = 0
-    finished: bool = False
-
-
-class ProgressShape(_Measured):
-    """How far a job is."""
-
-    source: str = Field("", description="What was begun last.")
-    sources: list[SourceProgressShape] = Field(default_factory=list)
-
-
-class JobShape(Shape):
-    """A job. `result` is its report as `--json` prints it, long lists cut."""
-
-    id: str = Field(examples=["3f2b9c1d7e40"])
-    action: str = Field(description="sync, purge, run or verify.", examples=["sync"])
-    cause: str = Field(description="Who asked: command, start, schedule, event, watch or api.", examples=["api"])
-    sources: list[str] = Field(description="The sources it is about; empty for all.")
-    dry_run: bool
-    state: str = Field(description="queued, running, done, partly, failed or cancelled.", examples=["running"])
-    progress: ProgressShape | None = Field(description="Null unless it runs.")
-    queued_at: Time
-    started_at: Time | None
-    ended_at: Time | None
-    result: dict[str, Any] | None
-    problem: str = Field(description='Why it did not end well, in a line; "" if it did.')
 
 
 class JobPage(Shape):
@@ -327,6 +257,19 @@ class Totals(Shape):
     waiting: int
 
 
+class SinkShape(Shape):
+    """A receiver of records, and how far it was told."""
+
+    name: str
+    type: str = Field(examples=["postgresql"])
+    required: bool = Field(description="Whether a purge keeps what this sink has not got yet.")
+    backlog: int = Field(description="Changes that it was not told of yet.")
+    refused: int = Field(description="Files that it would not take.")
+    unfilled: int = Field(description="Older files, which only a backfill tells it of.")
+    told_at: Time | None = Field(description="When it last took something.")
+    problem: str | None = Field(description="What keeps it from being told; null when nothing does.")
+
+
 class Status(Shape):
     """What the page shows first."""
 
@@ -338,4 +281,5 @@ class Status(Shape):
     jobs: JobCounts
     sources: list[SourceShape]
     totals: Totals
+    sinks: list[SinkShape]
     version: str

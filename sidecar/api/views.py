@@ -3,21 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sidecar.api.shapes import JobShape, ProgressShape, maybe_moment, moment
-from sidecar.events import (
-    Event,
-    FileFailed,
-    FileKept,
-    FilePurged,
-    FileRestored,
-    FileStored,
-    JobChanged,
-    SourceChanged,
-    SourceSlowed,
-)
+from sidecar.ingest.standing import Standing
 from sidecar.jobs.catalog import Found
 from sidecar.jobs.job import Action, JobState, JobView
 from sidecar.jobs.outcomes import went_well
@@ -25,74 +14,9 @@ from sidecar.jobs.patience import Slowed
 from sidecar.logs import SECRETS
 from sidecar.manifest import SourceTotals
 from sidecar.models import LeftOut, Source, shown
-from sidecar.progress import Snapshot
+from sidecar.telling.shapes import maybe_moment, moment
 
 Json = dict[str, Any]
-_REASONS = frozenset({"reason", "error", "refused"})  # keys under which a report says why
-
-
-def progress(now: Snapshot) -> Json:
-    """How far a job is."""
-    return ProgressShape.model_validate(dataclasses.asdict(now)).model_dump()
-
-
-def job(view: JobView, now: Snapshot | None) -> Json:
-    """A job, and how far it is where it runs."""
-    return JobShape(
-        id=view.id,
-        action=view.request.action,
-        cause=view.request.cause,
-        sources=list(view.request.sources),
-        dry_run=view.request.dry_run,
-        state=view.state,
-        progress=None if now is None else ProgressShape.model_validate(dataclasses.asdict(now)),
-        queued_at=moment(view.queued_ns),
-        started_at=maybe_moment(view.started_ns),
-        ended_at=maybe_moment(view.ended_ns),
-        result=_hidden(view.result),
-        problem=SECRETS.hide(view.problem),
-    ).model_dump()
-
-
-def event(happened: Event) -> Json | None:
-    """An event as the feed tells it; None for one that is nobody's business."""
-    kind = _KINDS.get(type(happened))
-    if kind is None:
-        return None
-    name, fields = kind
-    head = {"type": name, "job": happened.job, "source": happened.source}
-    return {key: value for key, value in head.items() if value or key == "type"} | fields(happened)
-
-
-def _path(happened: Any) -> Json:
-    return {"path": shown(happened.path)}
-
-
-def _why(happened: Any) -> Json:
-    return {"reason": SECRETS.hide(happened.reason)}
-
-
-def _hidden(told: Any) -> Any:
-    """A report without secrets. Names of files are what they are."""
-    if isinstance(told, dict):
-        return {key: SECRETS.hide(value) if key in _REASONS and isinstance(value, str) else _hidden(value)
-                for key, value in told.items()}  # fmt: skip
-    return [_hidden(one) for one in told] if isinstance(told, list) else told
-
-
-_KINDS: Mapping[type[Event], tuple[str, Callable[[Any], Json]]] = {
-    FileStored: ("file.stored", lambda e: _path(e) | {
-        "library_path": shown(e.library_path), "hash": e.sha256.hex(), "size": e.size, "duplicate": e.duplicate,
-        "incomplete": e.incomplete}),
-    FileFailed: ("file.failed", lambda e: _path(e) | _why(e)),
-    FilePurged: ("file.purged", lambda e: _path(e) | {"size": e.size}),
-    FileKept: ("file.kept", lambda e: _path(e) | _why(e)),
-    FileRestored: ("file.restored", _path),
-    JobChanged: ("job.changed", lambda e: {"job": job(e.view, None)}),
-    SourceChanged: ("source.changed", lambda e: {"change": e.change, "state": e.state}),
-    SourceSlowed: ("source.slowed", lambda e: {
-        "failures": e.failures, "until": moment(e.until_ns) if e.until_ns else None} | _why(e)),
-}  # fmt: skip
 
 
 def sources(found: Found | None, totals: Sequence[SourceTotals], slowed: Mapping[str, Slowed],
@@ -131,7 +55,8 @@ def _source(
 
 
 def _slowed(one: Slowed | None) -> Json | None:
-    return None if one is None else {"failures": one.failures, "until": moment(one.until_ns)} | _why(one)
+    return None if one is None else {
+        "failures": one.failures, "until": moment(one.until_ns), "reason": SECRETS.hide(one.reason)}  # fmt: skip
 
 
 def left_out(found: Found | None) -> list[Json]:
@@ -147,6 +72,14 @@ def totals(sources: Sequence[SourceTotals]) -> Json:
         "purged": sum(one.purged for one in sources),
         "waiting": sum(one.waiting for one in sources),
     }
+
+
+def sink(standing: Standing) -> Json:
+    """A sink and how it stands."""
+    told = standing.as_json()
+    kept = ("name", "type", "required", "backlog", "refused", "unfilled")
+    problem = SECRETS.hide(standing.problem) or None
+    return {key: told[key] for key in kept} | {"told_at": maybe_moment(told["told_ns"]), "problem": problem}
 
 
 def successes(jobs: Sequence[JobView]) -> dict[str, int]:

@@ -18,6 +18,7 @@ from loguru import logger
 
 from sidecar.errors import ManifestDamaged, MediaSyncError, TooManyJobs
 from sidecar.events import JobChanged, Listener
+from sidecar.jobs.ends import ends
 from sidecar.jobs.job import PASSING, Action, Cause, JobState, JobView, Request
 from sidecar.jobs.report import LISTED, JobReport
 from sidecar.jobs.waiting import finished
@@ -294,7 +295,8 @@ class JobDesk:
         spare = len(self._views) - KEPT - len(self._jobs)
         for old in [view.id for view in self._views.values() if view.state.ended][: max(0, spare)]:
             del self._views[old]
-        self._tools.bus.emit(JobChanged(view.id, "", view))
+        for event in (JobChanged(view.id, "", view), *ends(view)):
+            self._tools.bus.emit(event)
 
 
 def view_of(row: JobRow) -> JobView:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from sidecar.errors import NameUnusable
-from sidecar.events import Bus, FileFailed, FileStored, SourceRead
+from sidecar.events import Bus, FileDiscovered, FileFailed, FileSkipped, FileStored, SourceRead
 from sidecar.manifest import Waiting
 from sidecar.models import FileStat, Problem
-from sidecar.sync.diff import UNUSABLE, Decision
+from sidecar.sync.diff import UNFETCHED, UNUSABLE, Decision
 from sidecar.sync.report import SyncReport
 
 
@@ -18,16 +18,19 @@ class Account:
     `waiting` is what the manifest should keep as not settled when the pass is over, by path.
     """
 
-    def __init__(self, job: str, source: str, report: SyncReport, bus: Bus, clock_ns: Callable[[], int]) -> None:
+    def __init__(self, job: str, source: str, root: bytes, report: SyncReport, bus: Bus,
+                 clock_ns: Callable[[], int]) -> None:  # fmt: skip
         self.report = report
         self.waiting: dict[bytes, Waiting] = {}
         self._job = job
         self._source = source
+        self._root = root
         self._bus = bus
         self._clock_ns = clock_ns
 
-    def decided(self, decision: Decision) -> None:
-        """Count what a scan came to, before anything is fetched."""
+    def decided(self, decision: Decision, before: Mapping[bytes, Waiting]) -> None:
+        """Count what a scan came to, before anything is fetched, and tell what is new in it; `before` waited before."""
+        self._tell(decision, before)
         self.waiting = decision.waiting
         self.report.scanned += decision.scanned
         self.report.unchanged += decision.unchanged
@@ -35,6 +38,20 @@ class Account:
         self.report.skipped += decision.skipped
         self.report.unsettled += decision.unsettled
         self.report.failed += decision.failed
+
+    def _tell(self, decision: Decision, before: Mapping[bytes, Waiting]) -> None:
+        """Each file once, however often it is met: of thousands nothing is made unless somebody listens."""
+        bus, place = self._bus, (self._job, self._source, self._root)
+        if bus.wants(FileDiscovered):
+            for stat in decision.fetch:
+                if not _tried(before.get(stat.path), decision.waiting[stat.path]):
+                    bus.emit(FileDiscovered(*place, stat.path, stat.size, stat.mtime_ns))
+        if bus.wants(FileSkipped):
+            for problem in decision.skipped:
+                bus.emit_news(FileSkipped(*place, problem.path, problem.reason))
+        for problem in decision.failed:
+            if not problem.reason.startswith(UNUSABLE):  # told when its bytes came
+                bus.emit_news(FileFailed(*place, problem.path, problem.reason))
 
     def previewed(self, decision: Decision) -> None:
         """Count what a real run would fetch."""
@@ -77,10 +94,17 @@ class Account:
     def failed(self, path: bytes, reason: str) -> None:
         """It should be in the library and is not."""
         self.report.failed.append(Problem(path, reason))
-        self._bus.emit(FileFailed(self._job, self._source, path, reason))
+        self._bus.emit(FileFailed(self._job, self._source, self._root, path, reason))
 
     def unusable(self, stat: FileStat, error: NameUnusable) -> None:
         """Its bytes came, and the library has no name for them: not fetched again for a while."""
         reason = UNUSABLE + error.line()
         self.failed(stat.path, reason)
         self.waiting[stat.path] = Waiting(stat.size, stat.mtime_ns, stat.inode, self._clock_ns(), True, reason)
+
+
+def _tried(before: Waiting | None, now: Waiting) -> bool:
+    """Whether an earlier pass was about to pull the same bytes."""
+    if before is None or (before.reason != UNFETCHED and not before.fetched):
+        return False
+    return (before.size, before.mtime_ns, before.inode) == (now.size, now.mtime_ns, now.inode)

@@ -80,7 +80,7 @@ class RootCommitter:
         placer = self._placer
         placer.group_begins(good)
         files: list[NewFile] = []
-        told: list[tuple[Fetched, FileStored]] = []
+        come: list[tuple[Fetched, bytes, bool]] = []
         for f in good:
             try:
                 placed, duplicate = placer.place(f)
@@ -89,13 +89,15 @@ class RootCommitter:
                 f.drop()
                 continue
             files.append(NewFile(f.stat, f.sha256, placed.path, f.kind.value, f.missing))
-            event = FileStored(self._job, self._key.name, f.stat.path, placed.path, f.sha256, f.stat.size, duplicate,
-                               f.missing)  # fmt: skip
-            told.append((f, event))
+            come.append((f, placed.path, duplicate))
         placer.batch.flush()
         self._parts.manifest.record(self._key, self._root, files, self._parts.clock_ns())
         placer.group_done()
-        return told
+        place = self._job, self._key.name, self._root
+        return [
+            (f, FileStored(*place, f.stat.path, path, f.sha256, f.stat.size, duplicate, f.missing))
+            for f, path, duplicate in come
+        ]
 
     def _proven(self, f: Fetched, now: FileStat | None) -> bool:
         """Whether it may be stored: same stat as scanned, and its format's end where that is still owed."""

@@ -67,7 +67,7 @@ class SyncEngine:
         to be tried again because of one is in the answer.
         """
         pulled = Pulled(_report(source))
-        account = Account(job, source.name, pulled.report, self._parts.bus, self._parts.clock_ns)
+        account = Account(job, source.name, root, pulled.report, self._parts.bus, self._parts.clock_ns)
         with self._accounted(pulled.report, progress):
             key = await asyncio.to_thread(self._known_key, source)
             number = source.roots.index(root)

@@ -48,7 +48,7 @@ class Pull:
         near, before = await asyncio.to_thread(lambda: (manifest.known_between(at.key, at.root, beside),
                                                         manifest.waiting_at(at.key, at.root, self._paths)))  # fmt: skip
         decision = self._decide(scan, near, before)
-        at.account.decided(decision)
+        at.account.decided(decision, before)
         if decision.moved_on:
             await asyncio.to_thread(manifest.confirm, at.key, decision.moved_on, at.parts.clock_ns(), ())
         try:

@@ -28,7 +28,7 @@ class RootPass:
         self._root = source.roots[number]
         self._place = Place(key, self._root, source.rules)
         self._adapter = adapter
-        self._account = Account(job, source.name, self.report, parts.bus, parts.clock_ns)
+        self._account = Account(job, source.name, self._root, self.report, parts.bus, parts.clock_ns)
         self._fetching = Fetching(parts, job, key, source, number, adapter, progress, self._account)
 
     async def look(self) -> None:
@@ -38,7 +38,7 @@ class RootPass:
         found = await look(self._parts.manifest, self._place, self._adapter, options, self._begun)
         require_apart(self._parts.library, found.scan)
         account.listed(found.scan.received, found.scan.froze)
-        account.decided(found.decision)
+        await asyncio.to_thread(account.decided, found.decision, found.waiting)  # it may have thousands to tell
         if options.dry_run:
             account.previewed(found.decision)
         else:

@@ -62,11 +62,11 @@ def test_a_client_that_takes_nothing_is_dropped_and_the_others_hear_all(api: Api
         seen = []
         for n in range(1200):
             api.bus.emit(changed(f"{n:x}"))
-            seen.append(json.loads(quick.recv(timeout=30))["event"]["job"]["id"])
+            seen.append(json.loads(quick.recv(timeout=30))["event"]["data"]["id"])
         assert seen == [f"{n:x}" for n in range(1200)]
         eventually(lambda: connections(api) == 1, "the deaf one to be dropped")
         api.bus.emit(changed("f"))
-        assert json.loads(quick.recv(timeout=30))["event"]["job"]["id"] == "f"
+        assert json.loads(quick.recv(timeout=30))["event"]["data"]["id"] == "f"
 
 
 def test_what_a_client_says_means_nothing_and_may_not_be_long(api: Api) -> None:

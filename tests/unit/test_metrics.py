@@ -25,7 +25,7 @@ def value(metrics: Metrics, name: str, **labels: str) -> float | None:
 
 
 def stored(source: str = "comfy") -> FileStored:
-    return FileStored("j", source, NAME, b"comfy/" + NAME, b"h" * 32, 1000, False, None)
+    return FileStored("j", source, b"/o", NAME, b"comfy/" + NAME, b"h" * 32, 1000, False, None)
 
 
 def ended(report: JobReport, state: JobState = JobState.DONE, at: int = 100, problem: str = "", **request: Any
@@ -39,9 +39,9 @@ def test_counts_by_source_under_the_promised_names() -> None:
     bus = Bus()
     with counting(bus) as metrics:
         for event in (stored(), stored(), stored("forge"), SourceRead("j", "comfy", 5000, (0.03, 0.2)),
-                      SourceRead("j", "forge", 70), FilePurged("j", "comfy", NAME, 10),
-                      FileFailed("j", "comfy", NAME, "permission denied"),
-                      FileFailed("j", "comfy", NAME, "the read was cut off"),
+                      SourceRead("j", "forge", 70), FilePurged("j", "comfy", b"/o", NAME, 10),
+                      FileFailed("j", "comfy", b"/o", NAME, "permission denied"),
+                      FileFailed("j", "comfy", b"/o", NAME, "the read was cut off"),
                       SourceSlowed("j", "forge", 3, 99, "gone")):  # fmt: skip
             bus.emit(event)
     bus.emit(stored())  # not meant for these any more

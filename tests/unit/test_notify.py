@@ -26,6 +26,7 @@ from sidecar.cleanup.report import PurgeReport
 from sidecar.config import NotifySettings
 from sidecar.errors import SourceGone
 from sidecar.events import Bus, Event, FileFailed, FileStored, JobChanged, SourceSlowed
+from sidecar.jobs.ends import ends
 from sidecar.jobs.job import Action, Cause, JobState, JobView, Request
 from sidecar.jobs.report import JobReport
 from sidecar.models import NS, Problem
@@ -36,7 +37,7 @@ from sidecar.notify.sender import Message, Sender
 from sidecar.sync.report import SyncReport
 
 SECRET = "a-secret-of-some-length"
-STORED = FileStored("j1", "comfy", b"a\xff.png", b"comfy/a.png", b"\x01" * 32, 1000, False, None)
+STORED = FileStored("j1", "comfy", b"/o", b"a\xff.png", b"comfy/a.png", b"\x01" * 32, 1000, False, None)
 
 
 @dataclass
@@ -133,6 +134,14 @@ def job(state: JobState, cause: Cause = Cause.SCHEDULE, report: JobReport | None
     return JobChanged(name, "", view)
 
 
+def emit(bus: Bus, event: Event) -> None:
+    """An event, and what the desk tells besides when a job ended."""
+    bus.emit(event)
+    if isinstance(event, JobChanged):
+        for end in ends(event.view):
+            bus.emit(end)
+
+
 @asynccontextmanager
 async def telling(**settings: Any) -> AsyncIterator[Bus]:
     bus = Bus()
@@ -198,15 +207,16 @@ def test_suffixes_go_behind_the_path() -> None:
 async def test_an_event_is_posted_and_signed(receiver: Receiver) -> None:
     async with telling(webhook_url=f"{receiver.url}/hook", events=("file.stored",), secret=SECRET) as bus:
         bus.emit(STORED)
-        bus.emit(FileFailed("j1", "comfy", b"b.png", "empty"))  # not wanted
+        bus.emit(FileFailed("j1", "comfy", b"/o", b"b.png", "empty"))  # not wanted
         await receiver.until(1)
         await asyncio.sleep(0.05)
     ((path, body, headers),) = receiver.got
     assert path == "/hook"
     told = json.loads(body)
     assert (told["type"], told["job"], told["source"]) == ("file.stored", "j1", "comfy")
-    assert told["data"] == {"path": "a%FF.png", "library_path": "comfy/a.png", "hash": "01" * 32, "size": 1000,
-                            "duplicate": False, "incomplete": None}  # fmt: skip
+    assert told["data"] == {"root": "/o", "path": "a%FF.png", "library_path": "comfy/a.png", "hash": "01" * 32,
+                            "size": 1000, "incomplete": None}  # fmt: skip
+    assert told["id"] == STORED.id
     assert (headers["X-Media-Sync-Event"], headers["X-Media-Sync-Delivery"]) == ("file.stored", told["id"])
     at = headers["X-Media-Sync-Timestamp"]
     assert abs(int(at) - time.time()) < 600
@@ -238,13 +248,13 @@ def good() -> JobReport:
         (job(JobState.CANCELLED), []),
         (SourceSlowed("j1", "forge", 3, 99 * NS, "gone"), ["source.slowed"]),
         (SourceSlowed("j1", "forge", 0, 0, ""), ["source.recovered"]),
-        (FileFailed("j1", "comfy", b"b.png", "empty"), ["file.failed"]),
+        (FileFailed("j1", "comfy", b"/o", b"b.png", "empty"), ["file.failed"]),
         (STORED, []),
     ],
 )
 async def test_which_events_are_posted_by_default(receiver: Receiver, event: Event, types: list[str]) -> None:
     async with telling(webhook_url=receiver.url) as bus:
-        bus.emit(event)
+        emit(bus, event)
         await receiver.until(len(types))
         await asyncio.sleep(0.02)
     assert [told["type"] for told in receiver.told()] == types
@@ -253,8 +263,8 @@ async def test_which_events_are_posted_by_default(receiver: Receiver, event: Eve
 async def test_posts_tell_no_secrets(receiver: Receiver) -> None:
     said = "refused by tcp://me:hunter22@engine:2376"
     async with telling(webhook_url=receiver.url) as bus:
-        bus.emit(job(JobState.FAILED, problem=said))
-        bus.emit(FileFailed("j1", "comfy", b"b.png", said))
+        emit(bus, job(JobState.FAILED, problem=said))
+        bus.emit(FileFailed("j1", "comfy", b"/o", b"b.png", said))
         bus.emit(SourceSlowed("j1", "forge", 3, 99 * NS, said))
         await receiver.until(3)
     assert not [body for _, body, _ in receiver.got if b"hunter22" in body]
@@ -265,11 +275,11 @@ async def test_posts_tell_no_secrets(receiver: Receiver) -> None:
 
 async def test_what_a_job_came_to(receiver: Receiver) -> None:
     async with telling(webhook_url=receiver.url) as bus:
-        bus.emit(job(JobState.DONE, report=good()))
+        emit(bus, job(JobState.DONE, report=good()))
         await receiver.until(2)
     done, purged = (told["data"] for told in receiver.told())
     assert (done["stored"], done["bytes_stored"], done["purged"], done["problem"]) == (2, 500, 3, None)
-    assert (done["started_at"], done["ended_at"]) == ("1970-01-01T00:00:01.000+00:00", "1970-01-01T00:00:09.000+00:00")
+    assert (done["started_at"], done["ended_at"]) == ("1970-01-01T00:00:01.000Z", "1970-01-01T00:00:09.000Z")
     assert purged["sources"] == [{"name": "comfy", "purged": 3, "bytes_freed": 900, "failed": 0, "refused": None}]
 
 
@@ -278,7 +288,7 @@ async def test_events_of_other_threads_come_in_order(receiver: Receiver) -> None
 
         def elsewhere() -> None:
             for number in range(50):
-                bus.emit(FileFailed("j", "s", b"%d" % number, "x"))
+                bus.emit(FileFailed("j", "s", b"/o", b"%d" % number, "x"))
 
         await asyncio.to_thread(elsewhere)
         await receiver.until(50)

@@ -21,7 +21,7 @@ def passed(state: JobState = JobState.DONE, cause: Cause = Cause.SCHEDULE) -> Jo
 
 
 def stored(source: str = "comfy", size: int = 1000, *, duplicate: bool = False) -> FileStored:
-    return FileStored("j", source, b"a.png", b"a.png", b"", size, duplicate, None)
+    return FileStored("j", source, b"/o", b"a.png", b"a.png", b"", size, duplicate, None)
 
 
 def test_a_quiet_hour() -> None:
@@ -36,7 +36,7 @@ def test_a_busy_hour() -> None:
     story = Story()
     events = [passed(), passed(JobState.PARTLY), passed(cause=Cause.API), passed(JobState.CANCELLED), stored(),
               stored(), stored("forge"), stored("forge", duplicate=True), stored("forge"),
-              FilePurged("j", "comfy", b"a.png", 2_000_000), FileFailed("j", "comfy", b"b.png", "x"),
+              FilePurged("j", "comfy", b"/o", b"a.png", 2_000_000), FileFailed("j", "comfy", b"/o", b"b.png", "x"),
               SourceSlowed("j", "old", 3, 99, "gone"), SourceSlowed("j", "new", 3, 99, "gone"),
               SourceSlowed("j", "new", 0, 0, "")]  # fmt: skip
     for event in events:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from sidecar.events import Event, FileVerified
 from sidecar.jobs.job import Action
 from sidecar.jobs.outcomes import verdict
 from sidecar.progress import ProgressManager
@@ -39,8 +40,8 @@ def end_originals(made: Api, *names: str) -> None:
 
 
 async def verified(made: Api, *, dry_run: bool = False, accept_missing: bool = False) -> list[VerifyReport]:
-    engine = VerifyEngine(made.library, made.manifest, accept_missing=accept_missing)
-    return await engine.run((), (), ProgressManager("verify"), dry_run=dry_run)
+    engine = VerifyEngine(made.library, made.manifest, made.bus, accept_missing=accept_missing)
+    return await engine.run("job", (), (), ProgressManager("verify"), dry_run=dry_run)
 
 
 async def test_what_is_missing_or_damaged_is_found_and_forgotten(made: Api) -> None:
@@ -107,7 +108,7 @@ async def test_reading_ends_when_it_is_told_to(made: Api) -> None:
     await asyncio.to_thread(made.store, "gen", b"huge.mp4", b"x")
     os.truncate(copy_of(made, "huge.mp4"), HUGE)
     progress = ProgressManager("verify")
-    task = asyncio.create_task(VerifyEngine(made.library, made.manifest).run((), (), progress))
+    task = asyncio.create_task(VerifyEngine(made.library, made.manifest, made.bus).run("job", (), (), progress))
     async with asyncio.timeout(30):
         while not progress.snapshot().bytes_done:  # noqa: ASYNC110 (a thread counts)
             await asyncio.sleep(0.01)
@@ -124,3 +125,30 @@ def test_a_long_report_is_cut_and_says_so() -> None:
     told = report.as_json(2)
     assert (len(told["problems"]), told["problems_more"]) == (2, 3)
     assert "problems_more" not in report.as_json()
+
+
+async def test_what_a_check_finds_is_told_of_each_copy(made: Api) -> None:
+    heard: list[Event] = []
+    made.bus.subscribe(heard.append, FileVerified)
+    hashes = {}
+    for name in ("good", "lost", "bad", "away"):
+        hashes[name] = await asyncio.to_thread(
+            made.store, "gen", f"{name}.png".encode(), f"the {name} picture".encode()
+        )
+    end_originals(made, "away")
+    copy_of(made, "lost.png").unlink()
+    copy_of(made, "away.png").unlink()
+    copy_of(made, "bad.png").write_bytes(b"the evl picture")
+    await verified(made, accept_missing=True)
+    told = {event.path: event for event in heard if isinstance(event, FileVerified)}
+    assert {path: (event.outcome, event.reason) for path, event in told.items()} == {
+        b"good.png": ("good", ""),
+        b"lost.png": ("missing", "missing"),
+        b"bad.png": ("damaged", "damaged: other content"),
+        b"away.png": ("given_up", "missing"),
+    }
+    assert {(event.job, event.source, event.root) for event in told.values()} == {("job", "gen", b"/o")}
+    assert {path: event.sha256.hex() for path, event in told.items()} == {
+        f"{name}.png".encode(): digest for name, digest in hashes.items()}  # fmt: skip
+    await verified(made)
+    assert len(heard) == 8, "each check tells anew"
