@@ -5,15 +5,16 @@ from __future__ import annotations
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
-from sidecar.api import openapi, problems, views
+from sidecar.api import openapi, problems
 from sidecar.api.access import Access
 from sidecar.api.board import Board
 from sidecar.api.checks import Checks
 from sidecar.api.feed import Feed
 from sidecar.api.gate import Gate
 from sidecar.api.guards import API, Places
-from sidecar.api.routes import items, jobs, live, page, probes, purge, session, status
+from sidecar.api.routes import events, items, jobs, live, page, probes, purge, session, status
 from sidecar.api.tokens import Keys
+from sidecar.telling.jobs import job, progress
 
 
 def make_app(board: Board, keys: Keys) -> FastAPI:
@@ -25,7 +26,7 @@ def make_app(board: Board, keys: Keys) -> FastAPI:
     app.state.checks = Checks(board)
     app.state.feed = _feed(board)
     problems.install(app)
-    for part in (status, jobs, items, purge, session, live):
+    for part in (status, jobs, items, purge, session, events, live):
         app.include_router(part.router, prefix=API)
     for part in (probes, page):
         app.include_router(part.router)
@@ -38,11 +39,8 @@ def make_app(board: Board, keys: Keys) -> FastAPI:
 def _feed(board: Board) -> Feed:
     desk = board.desk
     return Feed(
-        lambda: [views.job(view, desk.progress(view.id)) for view in (*desk.running(), *desk.queued())],
-        lambda: {
-            view.id: views.progress(now) for view in desk.running() if (now := desk.progress(view.id)) is not None
-        },
-        views.event,
+        lambda: [job(view, desk.progress(view.id)).model_dump() for view in (*desk.running(), *desk.queued())],
+        lambda: {view.id: progress(now) for view in desk.running() if (now := desk.progress(view.id)) is not None},
     )
 
 

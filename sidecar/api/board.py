@@ -11,6 +11,7 @@ from sidecar.config import Settings
 from sidecar.jobs.desk import JobDesk
 from sidecar.jobs.work import Tools
 from sidecar.manifest import Search
+from sidecar.media.thumbnails import Thumbnails
 from sidecar.telling.health import Health
 from sidecar.values import dataclass
 
@@ -31,9 +32,11 @@ class Board:
     metrics: Callable[[], bytes] | None = None
     clock: Callable[[], float] = time.monotonic
     previews: Previews = field(init=False)
+    thumbnails: Thumbnails = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "previews", Previews(self.tools))
+        object.__setattr__(self, "thumbnails", Thumbnails(self.tools.settings.state))
 
     @property
     def settings(self) -> Settings:

@@ -80,10 +80,13 @@ def open_copy(library: Library, copy: Copy) -> tuple[int, bytes]:
                   hint="was it moved by hand? `media-sync verify` looks at all of them")  # fmt: skip
 
 
-def answer(fd: int, path: bytes, copy: Copy, headers: Mapping[str, str], *, head: bool) -> Response:
-    """The answer to a GET or HEAD of an opened copy, which owns the descriptor from now on. Raises Problem 416."""
+def answer(fd: int, path: bytes, copy: Copy, headers: Mapping[str, str], *, head: bool, variant: str = "") -> Response:
+    """The answer to a GET or HEAD of an opened copy, which owns the descriptor from now on. Raises Problem 416.
+
+    `variant` tells what is made of a content from the content itself.
+    """
     kind = media_type(path)
-    tag = f'"{copy.sha256.hex()}"'
+    tag = f'"{copy.sha256.hex()}{variant}"'
     out = {
         "ETag": tag,
         "Accept-Ranges": "bytes",

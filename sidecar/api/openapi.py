@@ -25,9 +25,11 @@ besides localhost stand in `api.allowed_hosts`.
 subprotocol `bearer.<token>` beside `media-sync`. Every message is one JSON object with a `seq` that grows:
 
 - `{"type": "snapshot", "epoch", "seq", "jobs": […]}` comes first: the jobs that wait and run, as in `/api/v1/jobs`.
-- `{"type": "event", "seq", "event": {"type", …}}`: `job.changed` with its `job`; `file.stored`, `file.failed`,
-  `file.purged`, `file.kept`, `file.restored` with `job`, `source`, `path` and what belongs to it; `files.more` with the
-  `count` of those that came too fast to be told one by one; `source.changed`; `source.slowed`.
+- `{"type": "event", "seq", "event": {"id", "type", "time", "job", "source", "correlation", "data"}}`: what happened, as
+  `/api/v1/events/schema` describes it. `file.discovered`, `file.skipped`, `file.verified` and `purge.planned` come in
+  thousands, and to those who ask for them: `?also=file.discovered&also=purge.planned`. They are not kept for who comes
+  back.
+- `{"type": "more", "seq", "of", "count"}`: so many more events of that type came too fast to be told one by one.
 - `{"type": "progress", "seq", "job", "progress"}`: how far a running job is, at most ten times a second each.
 - `{"type": "resumed", "epoch", "seq"}` comes first, in place of a snapshot, with `?epoch=…&since=<the last seq>`, and
   then what was missed. An epoch ends with its process.

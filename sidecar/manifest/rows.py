@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import field
 from typing import Any
@@ -92,7 +93,7 @@ class OpenPurge:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One line of `list`: a file that is, or was, in a source, and its copy."""
+    """One line of `list`: a file that is, or was, in a source, and its copy. `recipe` is JSON, None when unknown."""
 
     file_id: int
     hash: bytes
@@ -104,6 +105,7 @@ class Item:
     state: str
     kind: str
     incomplete: str | None
+    recipe: str | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The shape that `list --json` and the API share; names that are no text are percent-encoded."""
@@ -117,7 +119,7 @@ class Item:
             "state": self.state,
             "kind": self.kind,
             "incomplete": self.incomplete,
-            "metadata": None,
+            "metadata": None if self.recipe is None else json.loads(self.recipe),
         }
 
 
@@ -179,6 +181,8 @@ class Recorded:
     """
 
     file_id: int
+    root: bytes
+    path: bytes
     library_path: bytes
     hash: bytes
     size: int

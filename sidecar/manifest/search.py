@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
+from sidecar.manifest.findings import Finding, read_finding
 from sidecar.manifest.opening import FILE_NAME, open_beside, translated
 from sidecar.manifest.rows import Item, SourceTotals
 from sidecar.values import dataclass
@@ -24,9 +27,11 @@ class Read(Protocol):
 
 
 # Columns in the order of Item.
-_ITEM = "f.id, f.hash, s.name, f.path, f.library_path, f.size, f.mtime_ns, f.state, c.kind, c.incomplete"
+_ITEM = ("f.id, f.hash, s.name, f.path, f.library_path, f.size, f.mtime_ns, f.state, c.kind, c.incomplete, "
+         "json_extract(n.told, '$.metadata')")  # fmt: skip
 _MOST = "image"
-_FROM = "FROM files f JOIN sources s ON s.id = f.source_id JOIN contents c ON c.hash = f.hash"
+_FROM = ("JOIN sources s ON s.id = f.source_id JOIN contents c ON c.hash = f.hash "
+         "LEFT JOIN findings n ON n.hash = f.hash")  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +39,8 @@ class ItemFilter:
     """Which files are meant; what is empty or None does not narrow.
 
     `name` is part of the path in the source, ASCII letters in any case. `since_ns` and `until_ns` bound the mtime, ns
-    since the epoch, the first included and the second not.
+    since the epoch, the first included and the second not. `match` is an expression of FTS5 over what was read from
+    files and their names, see `query.py`; `seeds` are decimal.
     """
 
     sources: tuple[str, ...] = ()
@@ -43,6 +49,8 @@ class ItemFilter:
     name: str = ""
     since_ns: int | None = None
     until_ns: int | None = None
+    match: str = ""
+    seeds: tuple[str, ...] = ()
 
     def where(self) -> tuple[str, list[object]]:
         """The condition in SQL, and its values."""
@@ -52,8 +60,9 @@ class ItemFilter:
             values.append(json.dumps(self.sources))
         if self.kinds:
             # images are most of what there is: walking the newest files finds them sooner than an index would
-            few = "f.hash IN (SELECT hash FROM contents WHERE kind IN (SELECT value FROM json_each(?)))"
-            parts.append("c.kind IN (SELECT value FROM json_each(?))" if _MOST in self.kinds else few)
+            sought = "SELECT {} FROM contents WHERE {} kind IN (SELECT value FROM json_each(?))"
+            parts.append(f"EXISTS ({sought.format('1', 'hash = f.hash AND')})" if _MOST in self.kinds
+                         else f"f.hash IN ({sought.format('hash', '')})")  # fmt: skip
             values.append(json.dumps(self.kinds))
         if self.states:
             parts.append("f.state IN (SELECT value FROM json_each(?))")
@@ -65,9 +74,18 @@ class ItemFilter:
             parts.append("f.mtime_ns < ?")
             values.append(self.until_ns)
         if self.name:
-            parts.append("instr(lower(CAST(f.path AS TEXT)), lower(?)) > 0")
-            values.append(self.name)
+            parts.append("CAST(f.path AS TEXT) LIKE ? ESCAPE '\\'")
+            values.append("%" + re.sub(r"([%_\\])", r"\\\1", self.name) + "%")
+        if self.seeds:
+            parts.append("f.hash IN (SELECT hash FROM findings WHERE seed IN (SELECT value FROM json_each(?)))")
+            values.append(json.dumps(self.seeds))
+        if self.match:
+            parts.append("words MATCH ?")
+            values.append(self.match)
         return " AND ".join(parts), values
+
+
+EVERYTHING = ItemFilter()
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +136,10 @@ class Search:
         """Files, newest record first, ids below `before`. Ask for one more than a page to know if there is another."""
         return read_items(self._read, wanted, limit=limit, before=before)
 
+    def finding(self, sha256: bytes) -> Finding | None:
+        """What was found out about a content, with its raw texts; None when nobody has looked yet."""
+        return read_finding(self._read, sha256, raws=True)
+
     def library_id(self) -> str | None:
         """The id of the library that the manifest describes."""
         rows = self._read("SELECT value FROM meta WHERE key = 'library_id'")
@@ -147,14 +169,36 @@ class Search:
         return Copy(sha256, size, kind, incomplete, tuple(paths))
 
 
+FEW = 200  # contents
+_OF_SEEDS = "SELECT 1 FROM findings WHERE seed IN (SELECT value FROM json_each(?)) LIMIT ?"
+
+
 def read_items(read: Read, wanted: ItemFilter, *, limit: int, before: int | None) -> list[Item]:
     """One page of files, by whatever runs a query."""
     condition, values = wanted.where()
+    tables, number = _tables(read, wanted)
     if before is not None:
-        condition += " AND f.id < ?"
+        condition += f" AND {number} < ?"
         values.append(before)
-    rows = read(f"SELECT {_ITEM} {_FROM} WHERE {condition} ORDER BY f.id DESC LIMIT ?", (*values, limit))
+    page = f"SELECT {number} AS id FROM {tables} WHERE {condition} ORDER BY {number} DESC LIMIT ?"  # noqa: S608
+    whole = f"SELECT {_ITEM} FROM ({page}) p JOIN files f ON f.id = p.id {_FROM} ORDER BY f.id DESC"  # noqa: S608
+    rows = read(whole, (*values, limit))
     return [Item(*row) for row in rows]
+
+
+def _tables(read: Read, wanted: ItemFilter) -> tuple[str, str]:
+    """What is walked, and the number that says how far.
+
+    The index of words goes from the newest to the oldest, as files do, and no further than the page; of most seeds
+    there are few files, and the index is asked for those alone.
+    """
+    if not wanted.match:
+        return "files f", "f.id"
+    if wanted.seeds and len(read(_OF_SEEDS, (json.dumps(wanted.seeds), FEW))) < FEW:
+        return "files f CROSS JOIN words ON words.rowid = f.id", "f.id"
+    if wanted == replace(EVERYTHING, match=wanted.match):
+        return "words", "words.rowid"
+    return "words CROSS JOIN files f ON f.id = words.rowid", "words.rowid"
 
 
 def read_totals(read: Read) -> list[SourceTotals]:

@@ -117,14 +117,16 @@ def test_what_it_is_without_its_bytes(stored: Stored) -> None:
 
 
 def test_small_pictures_are_their_own_thumbnails(stored: Stored) -> None:
-    assert content(stored, stored.picture, part="thumbnail").body == stored.content
+    found = content(stored, stored.picture, part="thumbnail")
+    assert found.body == stored.content
+    assert found.headers["cache-control"] == "private, no-cache", "until there is one"
     for other in (stored.clip, stored.text, stored.large):
         problem(content(stored, other, part="thumbnail"), 404, "thumbnail")
 
 
-def test_nothing_is_known_of_its_making(stored: Stored) -> None:
+def test_nothing_is_known_of_what_nobody_looked_into(stored: Stored) -> None:
     found = content(stored, stored.picture, part="metadata")
-    assert found.json == {"hash": stored.picture, "metadata": None}
+    assert found.json == {"hash": stored.picture, "metadata": None, "found": None, "problems": []}
 
 
 def test_items_are_what_list_prints(stored: Stored) -> None:

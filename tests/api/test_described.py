@@ -55,7 +55,7 @@ def test_every_operation_is_described_in_full(api: Api) -> None:
     assert set(found["paths"]) >= {
         "/livez", "/readyz", "/metrics", "/api/v1/status", "/api/v1/sources", "/api/v1/jobs", "/api/v1/jobs/{id}",
         "/api/v1/items", "/api/v1/items/{hash}/content", "/api/v1/items/{hash}/thumbnail",
-        "/api/v1/items/{hash}/metadata", "/api/v1/purge/preview", "/api/v1/session",
+        "/api/v1/items/{hash}/metadata", "/api/v1/purge/preview", "/api/v1/session", "/api/v1/events/schema",
     }  # fmt: skip
     names = set()
     for path, operations in found["paths"].items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -14,6 +15,7 @@ from tests.engine.commands import heavy_png
 from tests.page.conftest import DESKTOP, PATIENCE, PHONE
 from tests.page.visiting import free_port, service, sign_in
 from tests.rig.program import Program
+from tests.unit.media.test_workers import film, picture
 
 DAY = 24 * 3600
 EVIL = '<img src=x onerror="document.title=1">.png'
@@ -89,6 +91,37 @@ def test_a_new_picture_and_a_running_transfer_show_themselves(
             values = page.evaluate("(which) => window.bars[which]", which)
             moving = [value for value in values if 0 < value < 1]
             assert sorted(set(moving)) == list(dict.fromkeys(moving)), moving
+
+
+def test_what_was_made_is_found_by_its_words_and_shown_with_its_recipe(
+    cli: Program, generator: MakeGenerator, new_page: Callable[..., Page], tmp_path: Path
+) -> None:
+    gen = generator()
+    gen.put({"fox.png": picture(tmp_path / "fox.png", (900, 600)).read_bytes(), "dull.png": media.tiny_png(3),
+             "film.mp4": film(tmp_path / "film.mp4").read_bytes()}, age=700)  # fmt: skip
+    with service(cli, free_port(), f"gen={gen.name}:/output") as address:
+        page = new_page()
+        sign_in(page, address, cli)
+        cells = page.locator(".cell")
+        expect(cells).to_have_count(3, timeout=PATIENCE)
+        page.get_by_label("Find").fill("seed:")
+        expect(page.locator("#gallery-note")).to_contain_text("seed: has no value", timeout=PATIENCE)
+        page.get_by_label("Find").fill('"red fox" seed:5')
+        expect(cells).to_have_count(1, timeout=PATIENCE)
+        page.reload()  # until there was a thumbnail, the original stood in for it
+        expect(page.locator("#link")).to_have_text("live", timeout=PATIENCE)
+        page.get_by_label("Find").fill('"red fox" seed:5')
+        expect(cells).to_have_count(1, timeout=PATIENCE)
+        wait_for_thumbs(page, 1)
+        assert page.evaluate("document.querySelector('.thumb img').naturalWidth") == 512
+        cells.first.get_by_role("button").click()
+        facts = page.locator("#viewer-facts")
+        for said in ("a red fox", "dull", "Euler a"):
+            expect(facts).to_contain_text(said)
+        page.keyboard.press("Escape")
+        page.get_by_label("Find").fill("kind:video")
+        expect(cells).to_have_count(1, timeout=PATIENCE)
+        wait_for_thumbs(page, 1)
 
 
 def test_a_file_that_does_not_come_is_a_warning_and_a_source_that_does_not_answer_is_none_to_call_safe(

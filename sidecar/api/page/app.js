@@ -41,17 +41,23 @@ function heard(message) {
     now.progress(message.job, message.progress);
   } else if (message.type === "event") {
     happened(message.event);
+  } else if (message.type === "more") {
+    arrivals();
+    refresh();
   }
 }
 
 function happened(event) {
   if (event.type === "job.changed") {
-    now.job(event.job);
-    if (!["queued", "running"].includes(event.job.state)) purge.ended(event.job);
+    now.job(event.data);
+    if (!["queued", "running"].includes(event.data.state)) purge.ended(event.data);
     refresh();
-  } else if (["file.stored", "files.more"].includes(event.type)) {
+  } else if (["file.stored", "file.duplicate"].includes(event.type)) {
     arrivals();
     refresh();
+  } else if (event.type === "metadata.read") {
+    gallery.found(event.data);
+    arrivals();
   } else {
     refresh();
   }

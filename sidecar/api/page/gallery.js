@@ -22,7 +22,8 @@ export class Gallery {
 
   reset() {
     this.items = [];
-    this.known = new Set();
+    this.known = new Map();
+    this.wrong = "";
     this.next = undefined; // cursor of the next page; null at the end
     this.asking?.abort();
     this.asking = null;
@@ -51,13 +52,24 @@ export class Gallery {
       this.draw();
     } catch (problem) {
       if (this.asking === asking) this.asking = null;
-      if (problem.name !== "AbortError") this.complain(problem);
+      if (problem.name === "AbortError") return;
+      if (problem.status === 422) this.misunderstood(problem); // somebody is still typing
+      else this.complain(problem);
     }
+  }
+
+  /** A query that means nothing shows nothing, and says why. */
+  misunderstood(problem) {
+    this.next = null;
+    this.wrong = problem.message;
+    this.draw();
   }
 
   /** Looks for what arrived since, and puts it in front. Answers how many there were. */
   async fresh() {
-    const page = await ask(`/items${query({ ...this.filter, limit: PAGE })}`);
+    const { filter } = this;
+    const page = await ask(`/items${query({ ...filter, limit: PAGE })}`);
+    if (filter !== this.filter) return 0; // another search began meanwhile
     const before = this.items.length;
     if (page.items.length && !page.items.some((item) => this.known.has(key(item)))) {
       this.reset(); // more than a page came at once: begin anew
@@ -70,9 +82,20 @@ export class Gallery {
     return added;
   }
 
+  /** A file was looked into: it may have a picture that it had not, and be found by what is in it. */
+  found({ hash, thumbnail }) {
+    if (!thumbnail) return;
+    for (const thumb of this.box.querySelectorAll(`.thumb[data-hash="${hash}"]`)) {
+      if (!thumb.querySelector("img")) thumb.querySelector(".cell-kind").replaceWith(picture(thumb.item));
+    }
+  }
+
   add(items, front) {
     const some = items.filter((item) => !this.known.has(key(item)));
-    for (const item of some) this.known.add(key(item));
+    for (const item of items) {
+      if (this.known.has(key(item))) Object.assign(this.known.get(key(item)), item); // what was found out since
+      else this.known.set(key(item), item);
+    }
     this.items = front ? [...some, ...this.items] : [...this.items, ...some];
     return some.length;
   }
@@ -114,17 +137,20 @@ export class Gallery {
   }
 
   tale() {
+    if (this.wrong) return this.wrong;
     if (this.items.length) return `${count(this.items.length, "file")} shown${this.next === null ? "" : ", scroll for more"}`;
     return this.asking || this.next === undefined ? "" : "Nothing matches.";
   }
 
   cell(item) {
     const label = name(item.library_path);
-    return make("div", { class: "cell", role: "listitem" },
-      make("button", { type: "button", class: "thumb", title: item.library_path, onclick: () => show(item) },
-        picture(item),
-        make("span", { class: "cell-name" }, label),
-        make("span", { class: "cell-source" }, `${item.source} · ${size(item.size)}`)));
+    const thumb = make("button", { type: "button", class: "thumb", title: item.library_path, "data-hash": item.hash,
+                                   onclick: () => show(item) },
+      picture(item),
+      make("span", { class: "cell-name" }, label),
+      make("span", { class: "cell-source" }, `${item.source} · ${size(item.size)}`));
+    thumb.item = item;
+    return make("div", { class: "cell", role: "listitem" }, thumb);
   }
 }
 
@@ -132,10 +158,21 @@ const key = (item) => `${item.hash} ${item.source} ${item.library_path}`;
 
 function picture(item) {
   const kind = make("span", { class: "cell-kind", "aria-hidden": "true" }, item.kind);
-  if (item.kind !== "image") return kind;
+  if (item.kind !== "image" && item.kind !== "video") return kind;
   const image = make("img", { alt: "", loading: "lazy", decoding: "async", src: `${API}/items/${item.hash}/thumbnail` });
   image.addEventListener("error", () => image.replaceWith(kind));
   return image;
+}
+
+/** What a file says of its making, as terms and values. */
+function recipe(said) {
+  const loras = (said.loras ?? []).map((one) => (one.weight == null ? one.name : `${one.name} (${one.weight})`));
+  return [
+    ["Prompt", said.prompt], ["Negative prompt", said.negative_prompt], ["Model", said.model],
+    ["LoRAs", loras.join(", ")], ["Seed", said.seed], ["Steps", said.steps],
+    ["Sampler", [said.sampler, said.scheduler].filter(Boolean).join(", ")], ["CFG", said.cfg],
+    ["Made with", [said.software, said.version].filter(Boolean).join(" ")],
+  ];
 }
 
 /** The file itself, in a dialog. */
@@ -152,7 +189,7 @@ function show(item) {
   const facts = [
     ["Source", item.source], ["Original", item.path], ["Library", item.library_path], ["Size", size(item.size)],
     ["Original is", item.state], ["SHA-256", item.hash], ["Incomplete", item.incomplete],
-    ["Prompt", item.metadata?.prompt], ["Model", item.metadata?.model], ["Seed", item.metadata?.seed],
+    ...recipe(item.metadata ?? {}),
   ].filter(([, value]) => value !== null && value !== undefined && value !== "" && value !== false);
   at("viewer-facts").replaceChildren(
     ...facts.map(([term, value]) => make("div", {}, make("dt", {}, term), make("dd", {}, String(value)))));

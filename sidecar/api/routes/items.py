@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Annotated, Any, Literal
 
@@ -15,6 +17,7 @@ from sidecar.api.problems import Problem
 from sidecar.api.routes.common import TheBoard
 from sidecar.api.shapes import ItemPage, Metadata
 from sidecar.manifest import Copy, ItemFilter
+from sidecar.manifest.query import parse
 from sidecar.models import NS, clamped
 
 router = APIRouter(tags=["items"])
@@ -33,6 +36,8 @@ class Wanted(BaseModel):
     state: list[Literal["stored", "purged", "vanished", "replaced"]] | None = Field(
         None, description="Only these; repeatable."
     )
+    q: str = Field("", max_length=1000, description="Words and KEY:VALUE, as `media-sync list --query` takes them.",
+                   examples=['seed:1234 "red fox" kind:video'])  # fmt: skip
     name: str = Field("", max_length=200, description="Part of the path in the source; ASCII letters in any case.")
     after: date | datetime | None = Field(None, description=f"Not before this {_WRITTEN}", union_mode="left_to_right")
     before: date | datetime | None = Field(None, description=f"Not after this {_WRITTEN}", union_mode="left_to_right")
@@ -40,14 +45,16 @@ class Wanted(BaseModel):
     cursor: str | None = Field(None, pattern="^[0-9]{1,18}$", description="`next` of the page before.")
 
     def filter(self) -> ItemFilter:
-        """The same for the manifest."""
-        return ItemFilter(
-            sources=tuple(one.lower() for one in self.source or ()),
-            kinds=tuple(self.kind or ()),
-            states=tuple(self.state or ()),
-            name=self.name,
-            since_ns=None if self.after is None else _ns(self.after),
-            until_ns=None if self.before is None else _ns(self.before, end=True),
+        """The same for the manifest; a parameter goes before what the query says of the same. Raises ConfigError."""
+        asked = parse(self.q, UTC)
+        return replace(
+            asked,
+            sources=tuple(one.lower() for one in self.source or asked.sources),
+            kinds=tuple(self.kind or asked.kinds),
+            states=tuple(self.state or asked.states),
+            name=self.name or asked.name,
+            since_ns=asked.since_ns if self.after is None else _ns(self.after),
+            until_ns=asked.until_ns if self.before is None else _ns(self.before, end=True),
         )
 
 
@@ -65,9 +72,15 @@ async def search(board: TheBoard, wanted: Annotated[Wanted, Query()]) -> Any:
 
 @router.get("/items/{hash}/metadata", response_model=Metadata, summary="What a file says of its making")
 async def metadata(board: TheBoard, hash: Digest) -> Any:  # noqa: A002 (the name in the path)
-    """The prompt and settings that it was made with, where they are known."""
+    """The prompt and settings that it was made with, where they are known, its raw texts, and what the steps found."""
     copy = await _copy(board, hash)
-    return {"hash": copy.sha256.hex(), "metadata": None}
+    found = await asyncio.to_thread(board.search.finding, copy.sha256)
+    told = dict(found.told) if found is not None else {}
+    metadata = told.pop("metadata", None)
+    if found is not None and found.raws:
+        metadata = {**(metadata or {}), **found.raws}
+    return {"hash": copy.sha256.hex(), "metadata": metadata, "found": told if found is not None else None,
+            "problems": list(found.problems) if found is not None else []}  # fmt: skip
 
 
 @router.head("/items/{hash}/content", response_class=Response, summary="What the file is")
@@ -81,12 +94,20 @@ async def whole(board: TheBoard, request: Request, hash: Digest) -> Response:  #
 
 @router.get("/items/{hash}/thumbnail", response_class=Response, summary="A small picture of the file")
 async def thumbnail(board: TheBoard, request: Request, hash: Digest) -> Response:  # noqa: A002
-    """The original of an image that is small enough to be its own thumbnail; 404 for any other file."""
+    """A WebP, its longer side 512 pixels at most; until there is one, the original of an image that is small enough to
+    be its own. 404 for any other file.
+    """
     copy = await _copy(board, hash)
+    small = await asyncio.to_thread(board.thumbnails.open, copy.sha256)
+    if small is not None:
+        made = Copy(copy.sha256, os.fstat(small).st_size, "image", None, ())
+        return content.answer(small, b"thumbnail.webp", made, request.headers, head=False, variant="-thumbnail")
     if copy.size > content.THUMBNAIL_MOST or copy.kind != "image":
         raise Problem(404, "there is no thumbnail of this file")
     fd, path = await asyncio.to_thread(content.open_copy, board.tools.library, copy)
-    return content.answer(fd, path, copy, request.headers, head=False)
+    stand_in = content.answer(fd, path, copy, request.headers, head=False)
+    stand_in.headers["Cache-Control"] = "private, no-cache"
+    return stand_in
 
 
 async def _copy(board: TheBoard, digest: str) -> Copy:

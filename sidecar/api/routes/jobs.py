@@ -6,13 +6,13 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Response
 
-from sidecar.api import views
 from sidecar.api.board import Board
 from sidecar.api.guards import API
 from sidecar.api.problems import Problem
 from sidecar.api.routes.common import TheBoard, require_known
-from sidecar.api.shapes import JobAsked, JobPage, JobShape
+from sidecar.api.shapes import JobAsked, JobPage
 from sidecar.jobs.job import Action, Cause, JobView, Request
+from sidecar.telling.jobs import JobShape, job
 
 router = APIRouter(tags=["jobs"])
 
@@ -96,4 +96,4 @@ async def _known(board: Board, job: str) -> JobView:
 
 
 def _shape(board: Board, view: JobView) -> dict[str, Any]:
-    return views.job(view, board.desk.progress(view.id))
+    return job(view, board.desk.progress(view.id)).model_dump()

@@ -11,6 +11,7 @@ from starlette.websockets import WebSocketDisconnect
 
 from sidecar.api.access import SUBPROTOCOL
 from sidecar.api.feed import Client, Feed
+from sidecar.events import FrequentType
 
 router = APIRouter()
 
@@ -23,12 +24,13 @@ async def live(
     socket: WebSocket,
     since: Annotated[int | None, Query(ge=0, le=2**53)] = None,
     epoch: Annotated[str | None, Query(max_length=64)] = None,
+    also: Annotated[list[FrequentType], Query(max_length=20)] = [],  # noqa: B006 (the framework copies it)
 ) -> None:
     """What happens, as it happens."""
     feed: Feed = socket.app.state.feed
     offered = socket.scope.get("subprotocols", [])
     await socket.accept(subprotocol=SUBPROTOCOL if SUBPROTOCOL in offered else None)
-    with feed.joined(since, epoch) as client:
+    with feed.joined(since, epoch, also) as client:
         code = TRY_LATER if client is None else await _attend(socket, client, feed)
     if code is not None:
         with contextlib.suppress(TimeoutError, WebSocketDisconnect, RuntimeError):

@@ -11,8 +11,9 @@ from sidecar.api.previews import Looked
 from sidecar.api.previews import Preview as Kept
 from sidecar.api.problems import Problem
 from sidecar.api.routes.common import TheBoard
-from sidecar.api.shapes import PlannedSource, Preview, PreviewAsked, moment
+from sidecar.api.shapes import PlannedSource, Preview, PreviewAsked
 from sidecar.models import shown
+from sidecar.telling.shapes import moment
 
 router = APIRouter(tags=["purge"])
 

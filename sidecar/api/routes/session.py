@@ -8,9 +8,10 @@ from fastapi import APIRouter, Request, Response
 
 from sidecar.api.access import cookie_name
 from sidecar.api.routes.common import TheAccess, TheGrant
-from sidecar.api.shapes import SessionAsked, SessionBegun, Whoami, maybe_moment, moment
+from sidecar.api.shapes import SessionAsked, SessionBegun, Whoami
 from sidecar.api.tokens import SESSION_NS
 from sidecar.models import NS
+from sidecar.telling.shapes import maybe_moment, moment
 
 router = APIRouter(tags=["session"])
 

@@ -11,8 +11,10 @@ from sidecar import __version__
 from sidecar.api import views
 from sidecar.api.board import Board
 from sidecar.api.routes.common import TheBoard, TheChecks
-from sidecar.api.shapes import SourceList, Status, maybe_moment, moment
+from sidecar.api.shapes import SourceList, Status
+from sidecar.ingest.standing import standings
 from sidecar.jobs.job import PASSING
+from sidecar.telling.shapes import maybe_moment, moment
 
 router = APIRouter(tags=["status"])
 
@@ -32,6 +34,8 @@ async def status(board: TheBoard, checks: TheChecks) -> Any:
     latest = board.tools.catalog.latest()
     if latest is not None and not latest.sources:
         warnings.append("sources: there is none to work on")
+    sinks = [views.sink(one) for one in await asyncio.to_thread(standings, board.settings.ingest, board.tools.manifest)]
+    warnings += [f"sink {one['name']}: {one['problem']}" for one in sinks if one["problem"]]
     sentence = _sentence(reasons, found["last_pass"].detail)
     return {
         "safe": {"ok": not reasons, "sentence": sentence, "reasons": reasons, "warnings": warnings},
@@ -40,6 +44,7 @@ async def status(board: TheBoard, checks: TheChecks) -> Any:
         "jobs": {"running": len(board.desk.running()), "queued": len(board.desk.queued())},
         "sources": sources,
         "totals": views.totals(totals),
+        "sinks": sinks,
         "version": __version__,
     }
 

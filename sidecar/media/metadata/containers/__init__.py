@@ -6,7 +6,7 @@ import io
 from collections.abc import Callable
 from typing import BinaryIO
 
-from sidecar.media.metadata.containers import heif, id3, jpeg, matroska, movie, png, vorbis, webp
+from sidecar.media.metadata.containers import heif, id3, jpeg, matroska, movie, plain, png, vorbis, webp
 from sidecar.media.metadata.containers.source import Broken, Findings, Source
 from sidecar.media.metadata.model import Contents
 
@@ -19,7 +19,16 @@ _MAGIC: tuple[tuple[bytes, str, Reader], ...] = (
     (b"\x1a\x45\xdf\xa3", "matroska", matroska.read),
     (b"fLaC", "flac", vorbis.flac),
     (b"OggS", "ogg", vorbis.ogg),
+    (b"GIF87a", "gif", plain.gif),
+    (b"GIF89a", "gif", plain.gif),
+    (b"II*\0", "tiff", plain.nothing),
+    (b"MM\0*", "tiff", plain.nothing),
 )
+_RIFF: dict[bytes, tuple[str, Reader]] = {
+    b"WEBP": ("webp", webp.read),
+    b"AVI ": ("avi", plain.nothing),
+    b"WAVE": ("wav", plain.nothing),
+}
 _STILL_BRANDS = frozenset((b"avif", b"avis", b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1"))
 _MOVIE_FIRST = (b"moov", b"mdat", b"wide", b"free", b"skip")  # QuickTime files of old have no ftyp
 
@@ -44,8 +53,10 @@ def _recognise(source: Source) -> tuple[str, Reader | None]:
     for magic, form, reader in _MAGIC:
         if head.startswith(magic):
             return form, reader
-    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        return "webp", webp.read
+    if head[:4] == b"RIFF" and head[8:12] in _RIFF:
+        return _RIFF[head[8:12]]
+    if head[:2] == b"BM" and head[6:10] == bytes(4):
+        return "bmp", plain.bmp
     if head[4:8] == b"ftyp":
         size = min(int.from_bytes(head[:4], "big"), _HEAD)
         brands = {head[8:12], *(head[at : at + 4] for at in range(16, size, 4))}

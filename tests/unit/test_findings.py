@@ -1,0 +1,202 @@
+"""What was found out about contents, and the words by which files are found."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sidecar.manifest import Finding, ItemFilter, Manifest, NewFile, Search, SourceKey, Unread
+from sidecar.manifest.query import parse
+from sidecar.models import FileStat, PurgeOutcome, Source
+
+ROOT = b"/output"
+NOW = 10**18
+
+
+def sha(content: str) -> bytes:
+    return hashlib.sha256(content.encode()).digest()
+
+
+@pytest.fixture
+def manifest(tmp_path: Path) -> Iterator[Manifest]:
+    made = Manifest.open(tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def key(manifest: Manifest) -> SourceKey:
+    return manifest.enter(Source("gen", "comfyui", "docker", "id-1", "comfy", (ROOT,), "running"), NOW)
+
+
+def store(manifest: Manifest, key: SourceKey, **files: str) -> None:
+    """Record files by name (`a__png` is a.png), each with a content."""
+    stats = {
+        FileStat(name.removesuffix("__png").encode() + b".png", 10, NOW): content for name, content in files.items()
+    }
+    new = [NewFile(stat, sha(content), b"gen/" + stat.path, "image", None) for stat, content in stats.items()]
+    manifest.record(key, ROOT, new, NOW)
+
+
+def recipe(content: str, **said: object) -> Finding:
+    return Finding(sha(content), {"metadata": said} if said else {})
+
+
+def read_all(manifest: Manifest, *findings: Finding) -> None:
+    """What the media steps do: look into everything, in one go."""
+    unread, place = manifest.findings.unread()
+    told = {one.hash: one for one in findings}
+    assert place is not None
+    manifest.findings.keep([told.get(one.hash, Finding(one.hash)) for one in unread], place, NOW)
+
+
+def found(tmp_path: Path, query: str) -> set[str]:
+    search = Search(tmp_path)
+    try:
+        return {item.path.decode() for item in search.items(parse(query), limit=100)}
+    finally:
+        search.close()
+
+
+def test_files_are_found_by_what_is_in_them_and_by_their_names(
+    manifest: Manifest, key: SourceKey, tmp_path: Path
+) -> None:
+    store(manifest, key, fox__png="1", cat__png="2", again__png="1", ComfyUI_00012___png="3")
+    read_all(
+        manifest,
+        recipe("1", prompt="a red fox, snow", negative_prompt="dull", seed=18446744073709551615, model="flux1-dev-fp8",
+               software="ComfyUI", loras=[{"name": "winter", "weight": 0.5}]),
+        recipe("2", prompt="a red cat", seed=7, model="sdxl", passes=[{"model": "sdxl"}, {"model": "refiner_xl"}]),
+    )  # fmt: skip
+    assert found(tmp_path, "fox") == {"fox.png", "again.png"}
+    assert found(tmp_path, '"red fox"') == {"fox.png", "again.png"}
+    assert found(tmp_path, '"fox red"') == set()
+    assert found(tmp_path, "red -cat") == {"fox.png", "again.png"}
+    assert found(tmp_path, "model:flux prompt:snow") == {"fox.png", "again.png"}
+    assert found(tmp_path, "model:refiner") == {"cat.png"}
+    assert found(tmp_path, "lora:wint software:comfyui") == {"fox.png", "again.png"}
+    assert found(tmp_path, "negative:dull") == {"fox.png", "again.png"}
+    assert found(tmp_path, "seed:18446744073709551615") == {"fox.png", "again.png"}
+    assert found(tmp_path, "seed:7 seed:8 red") == {"cat.png"}
+    assert found(tmp_path, "00012") == {"ComfyUI_00012_.png"}
+    assert found(tmp_path, "RED FO*") == {"fox.png", "again.png"}
+    assert found(tmp_path, "kind:video red") == set()
+
+
+def test_each_content_is_looked_into_once_and_names_that_come_later_are_found(
+    manifest: Manifest, key: SourceKey, tmp_path: Path
+) -> None:
+    store(manifest, key, a__png="1", b__png="1")
+    unread, place = manifest.findings.unread()
+    assert [one.hash for one in unread] == [sha("1")]
+    assert manifest.findings.unread() == (unread, place), "until it is kept"
+    read_all(manifest, recipe("1", prompt="a fox"))
+    assert manifest.findings.unread() == ([], None)
+    store(manifest, key, c__png="1")
+    unread, place = manifest.findings.unread()
+    assert unread == []
+    assert place is not None
+    assert found(tmp_path, "fox") == {"a.png", "b.png"}
+    manifest.findings.keep([], place, NOW)
+    assert found(tmp_path, "fox") == {"a.png", "b.png", "c.png"}
+    assert manifest.findings.unread() == ([], None)
+
+
+def test_what_a_newer_program_finds_out_takes_the_place_of_the_old(
+    manifest: Manifest, key: SourceKey, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store(manifest, key, a__png="1", b__png="2")
+    read_all(manifest, recipe("1", prompt="a dog"), recipe("2", prompt="a cat"))
+    monkeypatch.setattr("sidecar.manifest.findings.VERSION", 2)
+    store(manifest, key, c__png="1")
+    unread, place = manifest.findings.unread()
+    assert [one.hash for one in unread] == [sha("1")]
+    assert place is not None
+    manifest.findings.keep([recipe("1", prompt="a wolf")], place, NOW)
+    assert (found(tmp_path, "dog"), found(tmp_path, "wolf")) == (set(), {"a.png", "c.png"})
+    assert found(tmp_path, "cat") == {"b.png"}
+    assert manifest.findings.unread() == ([Unread(sha("2"), b"gen/b.png", "gen", ROOT, b"b.png")], place), (
+        "what is old comes last"
+    )
+    manifest.findings.keep([recipe("2", prompt="a lynx")], place, NOW)
+    assert found(tmp_path, "lynx") == {"b.png"}
+    assert manifest.findings.unread() == ([], None)
+
+
+def test_what_had_problems_is_looked_into_once_more_when_it_is_stored_again(manifest: Manifest, key: SourceKey) -> None:
+    store(manifest, key, a__png="1", b__png="2")
+    read_all(manifest, Finding(sha("1"), problems=("cut",)), recipe("2", prompt="a cat"))
+    store(manifest, key, c__png="1", d__png="2")
+    unread, _ = manifest.findings.unread()
+    assert [one.hash for one in unread] == [sha("1")]
+
+
+def test_raw_texts_are_kept_apart(manifest: Manifest, key: SourceKey, tmp_path: Path) -> None:
+    store(manifest, key, a__png="1")
+    read_all(manifest, Finding(sha("1"), {"metadata": {"prompt": "a fox"}}, raws={"raw_graph": "{ü}" * 1000}))
+    search = Search(tmp_path)
+    (item,) = search.items(parse("fox"), limit=1)
+    whole = search.finding(sha("1"))
+    search.close()
+    assert item.as_json()["metadata"] == {"prompt": "a fox"}
+    assert whole is not None
+    assert whole.raws == {"raw_graph": "{ü}" * 1000}
+    lean = manifest.findings.of(sha("1"))
+    assert lean is not None
+    assert lean.raws == {}
+
+
+def test_everything_can_be_looked_into_again(manifest: Manifest, key: SourceKey, tmp_path: Path) -> None:
+    store(manifest, key, a__png="1", b__png="2")
+    read_all(manifest, recipe("1", prompt="a dog"), recipe("2", prompt="a cat"))
+    assert manifest.findings.forget() == 2
+    assert found(tmp_path, "dog") == {"a.png"}
+    read_all(manifest, recipe("1", prompt="a wolf"), recipe("2", prompt="a cat"))
+    assert (found(tmp_path, "dog"), found(tmp_path, "wolf")) == (set(), {"a.png"})
+    assert manifest.findings.unread() == ([], None)
+
+
+def test_a_purged_original_is_still_found(manifest: Manifest, key: SourceKey, tmp_path: Path) -> None:
+    store(manifest, key, a__png="1")
+    read_all(manifest, recipe("1", prompt="a fox"))
+    (row,) = manifest.known(key, ROOT).values()
+    manifest.intend(key, "job", [(row.file_id, b"private")], (0, 0), NOW)
+    manifest.conclude("job", [(row.file_id, PurgeOutcome.PURGED, "")], NOW)
+    assert found(tmp_path, "fox state:purged") == {"a.png"}
+    read_all(manifest)
+    assert manifest.findings.unread() == ([], None), "others may forget what happened to it"
+
+
+def test_it_is_as_it_was_told(manifest: Manifest, key: SourceKey) -> None:
+    store(manifest, key, a__png="1", b__png="2")
+    whole = Finding(sha("1"), {"type": {"format": "png"}, "metadata": {"prompt": "früh", "seed": 5}}, ("why",), True)
+    read_all(manifest, whole)
+    assert manifest.findings.of(sha("1")) == whole
+    assert manifest.findings.of(sha("2")) == Finding(sha("2"))
+    assert manifest.findings.of(sha("3")) is None
+
+
+def test_the_newest_come_first_page_by_page(manifest: Manifest, key: SourceKey, tmp_path: Path) -> None:
+    store(manifest, key, **{f"p{number:03}__png": str(number) for number in range(30)})
+    read_all(manifest, *(recipe(str(number), prompt="even" if number % 2 == 0 else "odd") for number in range(30)))
+    search = Search(tmp_path)
+    first = search.items(parse("even"), limit=10)
+    rest = search.items(parse("even"), limit=10, before=first[-1].file_id)
+    search.close()
+    assert [item.path for item in (*first, *rest)] == [b"p%03d.png" % number for number in range(28, -1, -2)]
+    assert ItemFilter(match='"even"') == parse("even")
+
+
+def test_a_seed_that_many_files_have_is_found_with_words_too(
+    manifest: Manifest, key: SourceKey, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store(manifest, key, **{f"p{number}__png": str(number) for number in range(30)})
+    prompts = ("fox" if number % 10 == 0 else "cat" for number in range(30))
+    read_all(manifest, *(recipe(str(number), prompt=prompt, seed=42) for number, prompt in enumerate(prompts)))
+    wanted = {"p0.png", "p10.png", "p20.png"}
+    assert found(tmp_path, "seed:42 fox") == wanted
+    monkeypatch.setattr("sidecar.manifest.search.FEW", 5)
+    assert found(tmp_path, "seed:42 fox") == wanted
