@@ -173,9 +173,10 @@ class SyncOrchestrator:
                 await purges.purge_together(sorted(willing, key=lambda s: s.name))
 
     async def _verify(self, report: JobReport, request: Request, progress: ProgressManager) -> None:
-        engine = VerifyEngine(self._tools.library, self._tools.manifest, self._tools.clock_ns,
+        engine = VerifyEngine(self._tools.library, self._tools.manifest, self._tools.bus, self._tools.clock_ns,
                               accept_missing=request.accept_missing)  # fmt: skip
-        report.verify = await engine.run(request.sources, request.without, progress, dry_run=request.dry_run)
+        report.verify = await engine.run(report.job, request.sources, request.without, progress,
+                                         dry_run=request.dry_run)  # fmt: skip
         for one in report.verify:
             with logger.contextualize(source=one.name):
                 log_verify(one)

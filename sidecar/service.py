@@ -13,9 +13,11 @@ from loguru import logger
 
 from sidecar.config import Loaded, Settings
 from sidecar.events import Event, JobChanged
+from sidecar.ingest.opening import open_deliveries
 from sidecar.jobs.desk import JobDesk
 from sidecar.jobs.job import PASSING, Action, Cause, JobState, Request
 from sidecar.jobs.outcomes import left_to_others
+from sidecar.media.pipeline import MediaPipeline
 from sidecar.orchestrator import first_of
 from sidecar.progress import View
 from sidecar.schedule import Timed, Timetable, timed_jobs, zone_of
@@ -50,12 +52,16 @@ async def serve(
         watchers = Watchers(work.tools, desk.submit, desk.show)
         if settings.sync.watch:
             await stack.enter_async_context(watchers)
+        pipeline = await stack.enter_async_context(_looking_into(work))
         loops = await stack.enter_async_context(owned())
         await stack.enter_async_context(_http(work, desk, metrics))
         stack.callback(watchers.close)  # before anything else ends, and side by side with it: cutting transfers and
         stack.callback(desk.close)  # watches off takes the longest
+        await _deliver(work, stack, loops)
         heart = await asyncio.to_thread(Heart, work.manifest, desk, table.next_ns)
         loops.start(heart.beat(), "signs of life")
+        if pipeline is not None:
+            loops.start(pipeline.run(), "media")
         await _listen(settings, work, desk, loops)
         if settings.schedule.on_start:
             ask(desk, Request(_first_action(jobs), Cause.START))
@@ -75,6 +81,26 @@ async def _http(work: Workspace, desk: JobDesk, metrics: Metrics) -> AsyncIterat
 
     async with answering(work.tools, desk, work.providers, well, metrics.text):
         yield
+
+
+@asynccontextmanager
+async def _looking_into(work: Workspace) -> AsyncIterator[MediaPipeline | None]:
+    """What finds out about stored files, where that is wanted."""
+    if not work.settings.media.enabled:
+        yield None
+        return
+    async with MediaPipeline(work.library, work.manifest, work.settings.state, work.settings.media, work.tools.bus
+                             ) as pipeline:  # fmt: skip
+        yield pipeline
+
+
+async def _deliver(work: Workspace, stack: AsyncExitStack, loops: Loops) -> None:
+    """Tell sinks from here on; those that are not in the settings any more hold up the log of changes no longer."""
+    for delivery in await open_deliveries(work.settings, work.manifest, work.tools.bus.emit):
+        stack.callback(work.tools.bus.subscribe(delivery.heard))
+        loops.start(delivery.run(), f"sink {delivery.name}")
+    for name in await asyncio.to_thread(work.manifest.deliveries.forget_others, work.settings.ingest.sinks.keys()):
+        logger.warning("sink {} is configured no more: what it was told is forgotten", name)
 
 
 async def _listen(settings: Settings, work: Workspace, desk: JobDesk, loops: Loops) -> None:

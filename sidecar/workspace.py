@@ -7,7 +7,7 @@ import json
 import resource
 import time
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 
 from loguru import logger
 
@@ -86,14 +86,20 @@ def _look(settings: Settings, stack: AsyncExitStack) -> tuple[Library, Manifest]
     return library, manifest
 
 
-def _open(settings: Settings, stack: AsyncExitStack) -> tuple[Library, Manifest]:
-    require_mounted(settings.library)
+def open_state(settings: Settings, stack: ExitStack | AsyncExitStack) -> Manifest:
+    """The manifest, to be written by this process alone. Raises Locked, LibraryUnsafe, ManifestDamaged."""
     if goes_with_container(str(settings.state)):
         logger.warning("state {} is not mounted: what is recorded there goes with this container", settings.state)
     make_folder(settings.state)
     stack.callback(take_lock(settings.state / LOCK, f"state {settings.state}"))
     manifest = Manifest.open(settings.state)
     stack.callback(manifest.close)
+    return manifest
+
+
+def _open(settings: Settings, stack: AsyncExitStack) -> tuple[Library, Manifest]:
+    require_mounted(settings.library)
+    manifest = open_state(settings, stack)
     library = Library.open(settings.library, expect=manifest.library_id())
     stack.callback(library.close)
     manifest.bind_library(library.id)

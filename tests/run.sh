@@ -10,13 +10,14 @@ trap 'exit 130' INT
 trap 'exit 143' TERM
 
 # What only tests need: a private root with python3 is bootstrapped (the image tests build on it), the power-cut tests
-# make file systems in files, and the page is looked at with a browser.
+# make file systems in files, the page is looked at with a browser, and a PostgreSQL is filled and killed.
 test_packages() {
     is_root && has_apt || return 0
     command -v debootstrap >/dev/null || echo --package debootstrap
     command -v mkfs.xfs >/dev/null || echo --package xfsprogs
     command -v mkfs.ext4 >/dev/null || echo --package e2fsprogs
     command -v chromium >/dev/null || command -v chromium-browser >/dev/null || echo --package chromium
+    ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || echo --package postgresql
 }
 
 failed=()

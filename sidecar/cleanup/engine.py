@@ -43,9 +43,11 @@ class CleanupEngine:
         for root in source.roots:
             scan = await adapter.scan(root)
             known = await asyncio.to_thread(self.manifest.known, key, root)
+            lacking = await asyncio.to_thread(self.manifest.deliveries.lacking, self.rules.required,
+                                              [record.file_id for record in known.values()])  # fmt: skip
             # in a thread, both: a second for 200,000 files, in which nobody would hear that the program is to stop
             roots.append(await asyncio.to_thread(plan_root, scan, known, key.generation_id, source.rules, self.rules,
-                                                 self.clock_ns()))  # fmt: skip
+                                                 self.clock_ns(), lacking))  # fmt: skip
         refused = await asyncio.to_thread(self._refusal, source, adapter, roots)
         return PurgePlan(source.name, tuple(roots), refused)
 
@@ -157,7 +159,8 @@ class _RootPurge:
         for candidate in sorted(self._plan.candidates, key=lambda c: c.stat.path):
             by_owner[candidate.owner].append(candidate)
         key = await asyncio.to_thread(self._engine.manifest.enter, self._source, self._engine.clock_ns())
-        prover = Prover(self._engine.library, self._engine.manifest, key, self._job, self._engine.clock_ns)
+        prover = Prover(self._engine.library, self._engine.manifest, key, self._job, self._engine.clock_ns,
+                        self._engine.rules.required)  # fmt: skip
         try:
             for owner, candidates in by_owner.items():
                 try:
@@ -188,6 +191,8 @@ class _RootPurge:
             for candidate, reason in ready.doubtful:
                 self._keep(candidate, reason)
                 self._report.failed += 1
+            for candidate, reason in ready.early:
+                self._keep(candidate, reason)
             self._engine.library.check_marker()
             some, recorded = next(waiting, None), len(self._ended)
             coming = prover.begin(some, owner, tuple(self._ended)) if some else None
@@ -206,7 +211,9 @@ class _RootPurge:
             self._report.bytes_freed += candidate.stat.size
             self._report.files.append((candidate.stat.path, "purged", ""))
             self._touched.add(candidate.stat.path.rpartition(b"/")[0])
-            self._engine.bus.emit(FilePurged(self._job, self._report.name, candidate.stat.path, candidate.stat.size))
+            self._engine.bus.emit(
+                FilePurged(self._job, self._report.name, self._plan.root, candidate.stat.path, candidate.stat.size)
+            )
         elif result.outcome in (PurgeOutcome.CHANGED, PurgeOutcome.GONE):
             self._keep(candidate, _REASONS[result.outcome])
         else:
@@ -233,11 +240,14 @@ class _RootPurge:
     def _keep(self, candidate: Candidate, reason: str) -> None:
         self._open.discard(candidate.stat.path)
         self._report.keep(candidate.stat.path, reason)
-        self._engine.bus.emit(FileKept(self._job, self._report.name, candidate.stat.path, reason))
+        self._tell_kept(candidate, reason)
 
     def _fail(self, candidate: Candidate, reason: str) -> None:
         self._report.fail(candidate.stat.path, "failed", reason)
-        self._engine.bus.emit(FileKept(self._job, self._report.name, candidate.stat.path, reason))
+        self._tell_kept(candidate, reason)
+
+    def _tell_kept(self, candidate: Candidate, reason: str) -> None:
+        self._engine.bus.emit(FileKept(self._job, self._report.name, self._plan.root, candidate.stat.path, reason))
 
     def _conclude(self) -> None:
         """Record the outcomes that no later batch took with it; to say one twice does no harm."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import datetime
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import field, replace
+from types import MappingProxyType
 
 from sidecar.manifest import Known
 from sidecar.media.kinds import Kind, classify, counter, group_key, is_dated_folder
@@ -15,6 +16,7 @@ from sidecar.values import dataclass
 
 EMPTIES = 20  # a plan that leaves nothing of more files than this needs the operator's word
 SKEW_NS = 10 * 60 * NS
+_NOTHING: Mapping[int, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,7 @@ class PurgeRules:
     kinds: frozenset[Kind] = frozenset((Kind.IMAGE, Kind.VIDEO, Kind.AUDIO, Kind.TEXT))
     remove_empty_dated: bool = False
     allow_empty: bool = False
+    required: tuple[str, ...] = ()  # sinks that must have got what goes
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +80,11 @@ class PurgePlan:
 
 
 def plan_root(scan: Scan, known: dict[bytes, Known], generation_id: int, rules: Rules, purge: PurgeRules,
-              clock_ns: int) -> RootPlan:  # fmt: skip
-    """Decide over every file of a scan. `clock_ns` is this process's own clock, to notice one that jumped."""
+              clock_ns: int, lacking: Mapping[int, str] = _NOTHING) -> RootPlan:  # fmt: skip
+    """Decide over every file of a scan. `clock_ns` is this process's own clock, to notice one that jumped.
+
+    `lacking` has, for each file that a required sink has not got, the sink's name.
+    """
     files = [e for e in scan.entries if e.type is not FileType.DIRECTORY]
     if abs(scan.now_ns - clock_ns) > SKEW_NS:
         minutes = abs(scan.now_ns - clock_ns) // (60 * NS)
@@ -86,7 +92,7 @@ def plan_root(scan: Scan, known: dict[bytes, Known], generation_id: int, rules: 
         return RootPlan(scan.root, (), tuple((f.path, "clock jumped") for f in files), reason, len(files))
     owners = {e.path: (e.uid, e.gid) for e in scan.entries if e.type is FileType.DIRECTORY} | {b"": scan.owner}
     newest = _newest(files, purge.keep_newest, scan.now_ns)
-    look = _Look(generation_id, rules, purge, scan.now_ns, clock_ns, newest, owners)
+    look = _Look(generation_id, rules, purge, scan.now_ns, clock_ns, newest, owners, lacking)
     verdicts = {f.path: _why_kept(f, known.get(f.path), look) for f in files}
     _keep_companions(verdicts)
     candidates = tuple(
@@ -109,6 +115,7 @@ class _Look:
     clock_ns: int
     newest: set[bytes]
     owners: dict[bytes, tuple[int, int]]
+    lacking: Mapping[int, str]
 
 
 def _why_kept(f: FileStat, record: Known | None, look: _Look) -> str:
@@ -125,7 +132,12 @@ def _why_kept(f: FileStat, record: Known | None, look: _Look) -> str:
     if not same_stat(record.size, record.mtime_ns, record.inode, f.size, f.mtime_ns, f.inode,
                      exact=record.exact and f.exact):  # fmt: skip
         return "changed since it was stored"
-    return _too_young(f, record, look) or _spared(f, rules, look)
+    return _too_young(f, record, look) or _spared(f, rules, look) or undelivered(record.file_id, look.lacking)
+
+
+def undelivered(file_id: int, lacking: Mapping[int, str]) -> str:
+    """Why a file stays that a required sink has not got; "" for one that all of them have."""
+    return f"not delivered to {lacking[file_id]} yet" if file_id in lacking else ""
 
 
 def _too_young(f: FileStat, record: Known, look: _Look) -> str:

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from sidecar.cleanup.plan import Candidate
+from sidecar.cleanup.plan import Candidate, undelivered
 from sidecar.jobs.waiting import finished
 from sidecar.library import Library
 from sidecar.manifest import Ended, Manifest, SourceKey
@@ -39,23 +39,27 @@ def batches(candidates: Iterable[Candidate]) -> Iterator[list[Candidate]]:
 
 @dataclass(frozen=True, slots=True)
 class Proven:
-    """A batch: whose copies proved themselves, what the agent is to be told of them, and why others have to stay."""
+    """A batch: whose copies proved themselves, what the agent is to be told of them, and why others have to stay:
+    `doubtful` copies, and originals that it is too `early` for, because a required sink has not got them.
+    """
 
     sound: Sequence[Candidate]
     items: Sequence[PurgeItem]
     doubtful: Sequence[tuple[Candidate, str]]
+    early: Sequence[tuple[Candidate, str]]
 
 
 class Prover:
     """Threads that prove batches for one job. `close` ends them within the moment, whatever they are reading."""
 
-    def __init__(self, library: Library, manifest: Manifest, key: SourceKey, job: str, clock_ns: Callable[[], int]
-                 ) -> None:  # fmt: skip
+    def __init__(self, library: Library, manifest: Manifest, key: SourceKey, job: str, clock_ns: Callable[[], int],
+                 required: Sequence[str] = ()) -> None:  # fmt: skip
         self._library = library
         self._manifest = manifest
         self._key = key
         self._job = job
         self._clock_ns = clock_ns
+        self._required = required
         self._readers = ThreadPoolExecutor(PROVERS, "prove")
         self._recorder = ThreadPoolExecutor(1, "intend")
         self._stop = threading.Event()
@@ -79,15 +83,21 @@ class Prover:
         reasons = [reason for share in shares for reason in share.result()]
         self._library.check_marker()  # else it says nothing that a copy is missing
         judged = list(zip(some, reasons, strict=True))
-        sound = [candidate for candidate, reason in judged if not reason]
         doubtful = [(candidate, reason) for candidate, reason in judged if reason]
+        sound, early = self._delivered([candidate for candidate, reason in judged if not reason])
         if doubtful:
             self._manifest.distrust([candidate.file_id for candidate, _ in doubtful], self._clock_ns())
         items = _items(sound)
         if items or ended:
             intents = [(c.file_id, item.private) for c, item in zip(sound, items, strict=True)]
             self._manifest.intend(self._key, self._job, intents, owner, self._clock_ns(), ended)
-        return Proven(sound, items, doubtful)
+        return Proven(sound, items, doubtful, early)
+
+    def _delivered(self, some: Sequence[Candidate]) -> tuple[list[Candidate], list[tuple[Candidate, str]]]:
+        """Those that every required sink has got, and the others with the reason to stay."""
+        lacking = self._manifest.deliveries.lacking(self._required, [candidate.file_id for candidate in some])
+        early = [(c, undelivered(c.file_id, lacking)) for c in some if c.file_id in lacking]
+        return [c for c in some if c.file_id not in lacking], early
 
     async def close(self) -> None:
         """End the threads, also when cancelled meanwhile."""

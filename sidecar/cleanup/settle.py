@@ -54,7 +54,7 @@ class Settler:
                 if answer == "purged" and intent.generation_id != generation_id:
                     answer = "unknown"  # it may have gone with its container, and not by the purge
             elif answer == "restored":
-                self._bus.emit(FileRestored(self._job, self._source.name, intent.path))
+                self._bus.emit(FileRestored(self._job, self._source.name, root, intent.path))
             if answer != STRANDED:
                 outcomes.append((intent, answer))
         return outcomes

@@ -26,8 +26,11 @@ app = typer.Typer(
 )
 config_app = typer.Typer(invoke_without_command=True, help="Show or check the settings.", rich_markup_mode=None)
 app.add_typer(config_app, name="config")
+ingest_app = typer.Typer(invoke_without_command=True, help="Tell sinks, and see how they stand.", rich_markup_mode=None)
+app.add_typer(ingest_app, name="ingest")
 
 Names = Annotated[list[str] | None, typer.Argument(metavar="SOURCE", help="Only these sources.", show_default=False)]
+Sinks = Annotated[list[str] | None, typer.Argument(metavar="SINK", help="Only these sinks.", show_default=False)]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and change nothing.")]
 AllowEmpty = Annotated[bool, typer.Option("--allow-empty", help="Allow a purge that leaves nothing.")]
 AcceptMissing = Annotated[
@@ -42,6 +45,8 @@ MaxDelete = Annotated[str | None, typer.Option("--max-delete", metavar="N|P%", h
 KeepNewest = Annotated[str | None, typer.Option("--keep-newest", metavar="N", help="Highest numbers that stay.")]
 
 Every = Annotated[str | None, typer.Option("--every", metavar="AGE", help="From one pass to the next (1m).")]
+Query = Annotated[str, typer.Option("--query", metavar="QUERY", help="Only what matches: words, KEY:VALUE.")]
+Again = Annotated[bool, typer.Option("--again", help="Also what was looked into before.")]
 Limit = Annotated[str, typer.Option("--limit", metavar="N", help="Items on a page, up to 10000.")]
 Cursor = Annotated[str | None, typer.Option("--cursor", metavar="CURSOR", help="`next` of the last page.")]
 
@@ -85,6 +90,7 @@ def _top(context: typer.Context, version: Version = False) -> None:
     _help(context)
 
 
+@ingest_app.callback()
 @config_app.callback()
 def _config(context: typer.Context) -> None:
     """Options before the command of a group."""
@@ -177,11 +183,25 @@ def status(context: Context) -> Exit:
 
 
 @command(app, "list")
-def list_items(context: Context, names: Names = None, limit: Limit = "100", cursor: Cursor = None) -> Exit:
-    """List stored files, what was stored last first."""
+def list_items(
+    context: Context, names: Names = None, query: Query = "", limit: Limit = "100", cursor: Cursor = None
+) -> Exit:
+    """List stored files, what was stored last first.
+
+    A query like 'seed:1234 model:flux "red fox" -cat after:2026-11-01 kind:video' finds by words in names and prompts,
+    and by source: kind: state: name: after: before: seed: prompt: negative: model: lora: software:.
+    """
     from sidecar.cli import stored
 
-    return stored.items(context, names or [], limit=limit, cursor=cursor)
+    return stored.items(context, names or [], query=query, limit=limit, cursor=cursor)
+
+
+@command(app, "index")
+def index(context: Context, again: Again = False) -> Exit:
+    """Look into stored files: type, integrity, metadata, thumbnail. `serve` does so by itself."""
+    from sidecar.cli import indexing
+
+    return indexing.index(context, again=again)
 
 
 @command(app, "healthcheck")
@@ -214,3 +234,27 @@ def config_validate(context: Context) -> Exit:
     file = context.loaded.file
     context.show({"ok": True, "file": file}, lambda: f"the settings are valid{f' ({file})' if file else ''}")
     return Exit.DONE
+
+
+@command(ingest_app, "status")
+def ingest_status(context: Context) -> Exit:
+    """Show how far each sink was told, and what it refused."""
+    from sidecar.cli import ingesting
+
+    return ingesting.status(context)
+
+
+@command(ingest_app, "retry")
+def ingest_retry(context: Context, names: Sinks = None) -> Exit:
+    """Tell sinks what waits, and once more what they refused. Not while serve runs."""
+    from sidecar.cli import ingesting
+
+    return ingesting.retry(context, names or [])
+
+
+@command(ingest_app, "backfill")
+def ingest_backfill(context: Context, names: Sinks = None) -> Exit:
+    """Tell sinks of every file that was ever stored; goes on where it was cut short. Not while serve runs."""
+    from sidecar.cli import ingesting
+
+    return ingesting.backfill(context, names or [])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 from sidecar.cli import tables
 from sidecar.cli.context import Context
@@ -10,7 +12,9 @@ from sidecar.cli.exits import Exit
 from sidecar.config import Wrong, near, quoted, whole
 from sidecar.errors import ConfigError, UnknownSource
 from sidecar.host.locks import LOCK, is_locked
+from sidecar.ingest.standing import standings
 from sidecar.manifest import Item, Manifest
+from sidecar.manifest.query import parse
 from sidecar.models import shown
 
 
@@ -19,6 +23,8 @@ def status(context: Context) -> Exit:
     settings = context.loaded.settings
     manifest = Manifest.open_existing(settings.state)
     totals, jobs = (manifest.totals(), manifest.jobs(5)) if manifest else ([], [])
+    sinks = [one.as_json() for one in standings(settings.ingest, manifest)]
+    unread = manifest.findings.waiting() if manifest else 0
     if manifest:
         manifest.close()
     busy = is_locked(settings.state / LOCK)
@@ -51,14 +57,24 @@ def status(context: Context) -> Exit:
             }
             for j in jobs
         ],
+        "sinks": sinks,
+        "unread": unread,
     }
-    context.show(value, lambda: f"library {settings.library}\n\n{tables.status_text(totals, jobs, busy=busy)}")
+
+    def text() -> str:
+        parts = [f"library {settings.library}", tables.status_text(totals, jobs, busy=busy)]
+        if unread:
+            parts.append(_unread(unread))
+        return "\n\n".join([*parts, tables.sinks_text(sinks)] if sinks else parts)
+
+    context.show(value, text)
     return Exit.DONE
 
 
-def items(context: Context, names: Sequence[str], *, limit: str, cursor: str | None) -> Exit:
-    """A page of stored files, what was stored last first. Raises ConfigError, UnknownSource."""
-    if cursor is not None and not cursor.isdigit():
+def items(context: Context, names: Sequence[str], *, query: str, limit: str, cursor: str | None) -> Exit:
+    """A page of stored files that match, what was stored last first. Raises ConfigError, UnknownSource."""
+    asked = parse(query)
+    if cursor is not None and not re.fullmatch("[0-9]{1,18}", cursor):
         raise ConfigError(f"--cursor {quoted(cursor)} is no cursor", hint="give the `next` of the page before")
     try:
         most = whole(1, 10_000)(limit)
@@ -66,10 +82,16 @@ def items(context: Context, names: Sequence[str], *, limit: str, cursor: str | N
         raise ConfigError(f"--limit {error}", hint=error.hint) from None
     manifest = Manifest.open_existing(context.loaded.settings.state)
     found: list[Item] = []
+    unread = 0
     if manifest is not None:
         try:
-            wanted = _known(names, [t.name for t in manifest.totals()] if names else [])
-            found = manifest.items(sources=wanted, limit=most + 1, before=int(cursor) if cursor else None)
+            wanted = _known(
+                (*names, *asked.sources), [t.name for t in manifest.totals()] if names or asked.sources else []
+            )
+            found = manifest.items(
+                replace(asked, sources=tuple(wanted)), limit=most + 1, before=int(cursor) if cursor else None
+            )
+            unread = manifest.findings.waiting() if query and not found else 0
         finally:
             manifest.close()
     page, more = found[:most], len(found) > most
@@ -79,11 +101,16 @@ def items(context: Context, names: Sequence[str], *, limit: str, cursor: str | N
         rows = [(i.source, i.state, tables.size(i.size), tables.when(i.mtime_ns), shown(i.library_path)) for i in page]
         rest = f"\nmore: --cursor {page[-1].file_id}" if more else ""
         if not rows:
-            return "nothing is stored yet" if cursor is None else "no more files"
+            nothing = "no more files" if cursor is not None else "nothing matches" if query else "nothing is stored yet"
+            return f"{nothing}; {_unread(unread)}" if unread else nothing
         return tables.table(("source", "state", "size", "modified", "in the library"), rows) + rest
 
     context.show(value, text)
     return Exit.DONE
+
+
+def _unread(count: int) -> str:
+    return f"{count} files were not looked into yet: serve does so by itself, `media-sync index` at once"
 
 
 def _known(names: Sequence[str], known: Sequence[str]) -> list[str]:

@@ -7,7 +7,8 @@ import json
 import re
 import shutil
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from sidecar.cleanup.report import PurgeReport
 from sidecar.jobs.outcomes import ACCEPT
@@ -17,7 +18,8 @@ from sidecar.manifest import JobRow, SourceTotals
 from sidecar.models import NS, Problem, shown
 from sidecar.sync.report import SyncReport
 
-__all__ = ["job_result", "purge_text", "size", "status_text", "sync_text", "table", "verify_text", "when"]
+__all__ = ["job_result", "purge_text", "sinks_text", "size", "status_text", "sync_text", "table", "told_text",
+           "verify_text", "when"]  # fmt: skip
 
 LISTED = 20  # problems shown in text; --json has them all
 REASON = 80  # columns
@@ -202,6 +204,33 @@ def status_text(totals: Sequence[SourceTotals], jobs: Sequence[JobRow], *, busy:
             ),
         ]
     return "\n".join(parts)
+
+
+def sinks_text(sinks: Sequence[Mapping[str, Any]]) -> str:
+    """How sinks stand, a line each, then what keeps them from being told."""
+    head = ("sink", "type", "required", "waiting", "refused", "older, untold", "told", "last")
+    rows = [
+        (s["name"], s["type"], "yes" if s["required"] else "no", s["backlog"], s["refused"], s["unfilled"], s["told"],
+         when(s["told_ns"]))
+        for s in sinks
+    ]  # fmt: skip
+    lines = [table(head, rows, minor=("type", "last"))]
+    for s in sinks:
+        if s["problem"]:
+            lines.append(printable(f"{s['name']}: {s['problem']}"))
+        if s["filling"]:
+            lines.append(f"{s['name']}: a backfill was cut short; `media-sync ingest backfill` goes on with it")
+        elif s["unfilled"]:
+            lines.append(f"{s['name']}: `media-sync ingest backfill` tells it of older files")
+    return "\n".join(lines)
+
+
+def told_text(sinks: Sequence[Mapping[str, Any]]) -> str:
+    """What sinks were told just now, and what stays."""
+    head = ("sink", "told", "waiting", "refused")
+    rows = [(s["name"], s["told"], s["backlog"], s["refused"]) for s in sinks]
+    lines = [printable(f"{s['name']}: {s['problem']}") for s in sinks if s["problem"]]
+    return "\n".join([table(head, rows), *lines])
 
 
 def job_result(job: JobRow, *, busy: bool = False) -> str:

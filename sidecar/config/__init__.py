@@ -1,8 +1,9 @@
 """The one settings model, and the only reader of environment and configuration files."""
 
-from sidecar.config.addresses import place_of
+from sidecar.config.addresses import place_of, web_url
 from sidecar.config.describe import Loaded, Setting, ShownValue, every_setting, secrets_of, shown_values
 from sidecar.config.host import ResolvedHost, Tls, resolve_host
+from sidecar.config.ingest import IngestSettings, SinkSettings
 from sidecar.config.layers import parse_source_arg
 from sidecar.config.load import load
 from sidecar.config.model import (
@@ -10,6 +11,7 @@ from sidecar.config.model import (
     ApiSettings,
     DockerSettings,
     LogSettings,
+    MediaSettings,
     NotifySettings,
     PurgeSettings,
     ScheduleSettings,
@@ -44,8 +46,10 @@ __all__ = [
     "Cron",
     "DockerSettings",
     "Every",
+    "IngestSettings",
     "Loaded",
     "LogSettings",
+    "MediaSettings",
     "Never",
     "NotifySettings",
     "Percent",
@@ -55,6 +59,7 @@ __all__ = [
     "Setting",
     "Settings",
     "ShownValue",
+    "SinkSettings",
     "SourceSettings",
     "SourceTiming",
     "SyncSettings",
@@ -81,5 +86,6 @@ __all__ = [
     "secrets_of",
     "shown_values",
     "source_name",
+    "web_url",
     "whole",
 ]

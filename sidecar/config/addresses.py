@@ -33,6 +33,14 @@ def place_of(url: str) -> str:
     return f"{parts.scheme}://{host}{f':{parts.port}' if parts.port else ''}"
 
 
+def hidden_option(value: str) -> str:
+    """An option of a sink as it may be shown: an address by its place alone, anything else as `***`."""
+    try:
+        return f"{place_of(value)}/***" if "://" in value else "***" if value else ""
+    except ValueError:
+        return "***"
+
+
 def secret_parts(value: str) -> Iterator[str]:
     """The texts in a secret setting that must not be seen: of an address its login, path and query; else all of it."""
     if "://" not in value:

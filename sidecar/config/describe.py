@@ -10,13 +10,16 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from sidecar.config import units
-from sidecar.config.addresses import secret_parts
+from sidecar.config.addresses import hidden_option, secret_parts
+from sidecar.config.ingest import COMMON, HARMLESS, SinkSettings, any_option
 from sidecar.config.model import Settings, Shown, SourceSettings, redacted
 from sidecar.values import dataclass
 
 PREFIX = "MEDIA_SYNC_"
 DEFAULT = "default"
-ANY_SOURCE = "<name>"  # stands for a source's name in keys
+ANY_NAME = "<name>"  # stands for the name of a source or sink in keys
+ANY_OPTION = "<option>"  # stands for whatever a sink calls its options
+NAMED: Mapping[tuple[str, ...], str] = MappingProxyType({("sources",): "source", ("ingest", "sinks"): "sink"})
 
 Key = tuple[str, ...]
 
@@ -58,8 +61,24 @@ class ShownValue:
 
 
 def fields() -> Mapping[Key, FieldInfo]:
-    """Every leaf of the model by key path, sources under ANY_SOURCE."""
+    """Every leaf of the model by key path, what operators name under ANY_NAME."""
     return _FIELDS
+
+
+def pattern_of(path: Key) -> Key:
+    """A key path with what stands for all sources, sinks and options in place of their names."""
+    at = _named(path)
+    if at is None or len(path) == len(at):
+        return path
+    rest = path[len(at) + 1 :]
+    if at != ("sources",) and len(rest) == 1 and rest[0] not in COMMON:
+        rest = (ANY_OPTION,)
+    return (*at, ANY_NAME, *rest)
+
+
+def _named(path: Key) -> Key | None:
+    """The section of things with names that a key lies in, if any."""
+    return next((at for at in NAMED if path[: len(at)] == at), None)
 
 
 def every_setting() -> Iterator[Setting]:
@@ -68,7 +87,7 @@ def every_setting() -> Iterator[Setting]:
         name = "__".join(part.upper() for part in key)
         yield Setting(
             key=".".join(key),
-            env=PREFIX + name.replace("<NAME>", "NAME"),
+            env=PREFIX + name.replace("<", "").replace(">", ""),
             default=_text(info, info.get_default(call_default_factory=False)),
             description=info.description or "",
             secret=is_secret(info),
@@ -76,11 +95,15 @@ def every_setting() -> Iterator[Setting]:
 
 
 def shown_values(loaded: Loaded) -> list[ShownValue]:
-    """Every value in force, with its origin; sources only with what they set."""
-    lines = []
-    for key, info in _FIELDS.items():
-        if key[0] != "sources":
-            lines.append(_shown(loaded, key, info))
+    """Every value in force, with its origin; sources and sinks only with what they set."""
+    lines = [_shown(loaded, key, info) for key, info in _FIELDS.items() if _named(key) is None]
+    for name, sink in loaded.settings.ingest.sinks.items():
+        at = ("ingest", "sinks", name)
+        set_here = [(*at, part) for part in COMMON if ".".join((*at, part)) in loaded.origins]
+        lines += [_shown(loaded, path, _FIELDS[pattern_of(path)]) for path in set_here]
+        for part, text in sink.options.items():
+            option = ".".join((*at, part))
+            lines.append(ShownValue(option, text if part in HARMLESS else hidden_option(text), loaded.origin(option)))
     for name, source in loaded.settings.sources.items():
         for key, info in _FIELDS.items():
             path = ("sources", name, *key[2:])
@@ -106,8 +129,12 @@ def _shown(loaded: Loaded, path: Key, info: FieldInfo) -> ShownValue:
 def secrets_of(settings: Settings) -> Iterator[str]:
     """Every text in these settings that must not be seen in logs."""
     for key, info in _FIELDS.items():
-        if is_secret(info) and key[0] != "sources" and (value := _value(settings, key)) is not None:
+        if is_secret(info) and _named(key) is None and (value := _value(settings, key)) is not None:
             yield from secret_parts(str(value))
+    for sink in settings.ingest.sinks.values():
+        for name, option in sink.options.items():
+            if name not in HARMLESS:
+                yield from secret_parts(option)
 
 
 def _value(value: Any, path: Key) -> Any:
@@ -126,7 +153,10 @@ def _text(info: FieldInfo, value: Any) -> str:
 def _walk(model: type[BaseModel], at: Key = ()) -> Iterator[tuple[Key, FieldInfo]]:
     for name, info in model.model_fields.items():
         if name == "sources":
-            yield from _walk(SourceSettings, (*at, name, ANY_SOURCE))
+            yield from _walk(SourceSettings, (*at, name, ANY_NAME))
+        elif name == "sinks":
+            yield from _walk(SinkSettings, (*at, name, ANY_NAME))
+            yield (*at, name, ANY_NAME, ANY_OPTION), any_option()
         elif isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel):
             yield from _walk(info.annotation, (*at, name))
         else:

@@ -10,8 +10,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sidecar.config.describe import ANY_SOURCE, PREFIX, Key, fields
+from sidecar.config.describe import ANY_NAME, ANY_OPTION, NAMED, PREFIX, Key, fields, pattern_of
 from sidecar.config.model import source_name
+from sidecar.config.section import name_of
 from sidecar.config.units import Wrong, near, quoted
 from sidecar.errors import ConfigError
 from sidecar.values import dataclass
@@ -43,11 +44,6 @@ def problem(key: str, wrong: str, hint: str, origin: str = "") -> str:
     where = f" ({origin})" if origin else ""
     line = f"{key}: {wrong}{where}" + (f" — {hint}" if hint else "")
     return "".join(c if c.isprintable() else "\ufffd" for c in line)  # keys and paths may hold line ends
-
-
-def pattern_of(path: Key) -> Key:
-    """A key path with a source's name replaced by what stands for all of them."""
-    return (path[0], ANY_SOURCE, *path[2:]) if path[0] == "sources" and len(path) > 1 else path
 
 
 def read_text(path: Path) -> str:
@@ -108,7 +104,7 @@ def env_layer(env: Mapping[str, str], cwd: Path, problems: list[str]) -> Layer:
 
 def _env_names() -> Iterator[str]:
     for key in fields():
-        yield PREFIX + "__".join(key).upper().replace(ANY_SOURCE.upper(), "NAME")
+        yield PREFIX + "__".join(key).upper().replace("<", "").replace(">", "")
 
 
 def _env_key(name: str) -> tuple[Key | None, bool]:
@@ -116,13 +112,16 @@ def _env_key(name: str) -> tuple[Key | None, bool]:
     rest = name.removeprefix(PREFIX)
     for text, from_file in ((rest, False), (rest.removesuffix("_FILE"), True)):
         parts = tuple(part.lower() for part in text.split("__"))
-        if parts[0] == "sources" and len(parts) > 2:  # a source's name may hold what separates the parts
-            own = 2 if len(parts) > 3 and (parts[0], ANY_SOURCE, *parts[-2:]) in fields() else 1
-            parts = ("sources", "__".join(parts[1:-own]), *parts[-own:])
+        at = next((at for at in NAMED if parts[: len(at)] == at and len(parts) > len(at) + 1), ())
+        if at:  # a name may hold what separates the parts
+            own = 2 if len(parts) > len(at) + 2 and (*at, ANY_NAME, *parts[-2:]) in fields() else 1
+            parts = (*at, "__".join(parts[len(at) : -own]), *parts[-own:])
+        if pattern_of(parts)[-1:] == (ANY_OPTION,) and not from_file and parts[-1].endswith("_file"):
+            continue  # any option might be called so: it is the file that holds one
         if text == text.upper() and pattern_of(parts) in fields() and (not from_file or text != rest):
             try:
-                return tuple(source_name(p) if i == 1 and parts[0] == "sources" else p
-                             for i, p in enumerate(parts)), from_file  # fmt: skip
+                return tuple(name_of(part, NAMED[at]) if at and i == len(at) else part
+                             for i, part in enumerate(parts)), from_file  # fmt: skip
             except Wrong:
                 return None, False
     return None, False
@@ -138,18 +137,16 @@ def _flat(tree: Mapping[str, Any], origin: str, problems: list[str], at: Key = (
     for key, (value, line) in tree.items():
         where = f"{origin}, line {line}" if line else origin
         path = (*at, str(key))
-        if at == ("sources",):
+        if at in NAMED:
             try:
-                path = (*at, source_name(key))
+                path = (*at, name_of(key, NAMED[at]))
             except Wrong as error:
-                problems.append(problem("sources", str(error), error.hint, where))
+                problems.append(problem(".".join(at), str(error), error.hint, where))
                 continue
-            if any(other[:2] == path for other in layer):
+            if any(other[: len(path)] == path for other in layer):
                 problems.append(problem(".".join(path), "is the same name in another spelling", "rename one", where))
             if not value:
-                problems.append(
-                    problem(".".join(path), "names no container", "add container:, service: or label:", where)
-                )
+                problems.append(problem(".".join(path), *_EMPTY[at], where))
         if value is None:
             if pattern_of(path) not in fields() and not _is_section(path):
                 problems.append(_unknown(path, at, where))
@@ -182,9 +179,15 @@ def _is_section(path: Key) -> bool:
     return any(key[: len(pattern)] == pattern for key in fields())
 
 
+_EMPTY = {
+    ("sources",): ("names no container", "add container:, service: or label:"),
+    ("ingest", "sinks"): ("has no options", "add what it needs, like path:, url: or dsn:"),
+}
+
+
 def _unknown(path: Key, at: Key, where: str) -> str:
     pattern, depth = pattern_of((*at, "?"))[:-1], len(at)
-    siblings = {key[depth] for key in fields() if key[:depth] == pattern and key[depth] != ANY_SOURCE}
+    siblings = {key[depth] for key in fields() if key[:depth] == pattern and key[depth] not in (ANY_NAME, ANY_OPTION)}
     elsewhere = [".".join(key) for key in fields() if key[-1] == path[-1]]
     hint = near(path[-1], siblings) or (f"did you mean {elsewhere[0]}?" if elsewhere else "")
     return problem(".".join(path), "is no setting", hint or f"known here: {', '.join(sorted(siblings))}", where)

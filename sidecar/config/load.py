@@ -8,14 +8,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from sidecar.config.describe import Key, Loaded, fields
+from sidecar.config.describe import Key, Loaded, fields, pattern_of
 from sidecar.config.layers import (
     COMMAND_LINE,
     Layer,
     Raw,
     env_layer,
     mapping_layer,
-    pattern_of,
     problem,
     source_args,
     yaml_layer,

@@ -11,20 +11,22 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from sidecar.config import timing, units
 from sidecar.config.addresses import place_of, web_url
+from sidecar.config.ingest import IngestSettings
+from sidecar.config.section import Section, Switch, name_of
 from sidecar.config.units import DAY, HOUR, MINUTE, Percent, Wrong, quoted
+from sidecar.events import TYPES as EVENT_TYPES
+from sidecar.events import EventType
 from sidecar.models import NS
 from sidecar.patterns import matches
 from sidecar.values import dataclass
 
 KINDS = ("comfyui", "forge", "a1111", "custom")
 TYPES = ("images", "video", "audio", "companions")
-NOTICES = ("file.stored", "file.failed", "job.done", "job.failed", "purge.done", "source.slowed", "source.recovered")
 TARGETS = ("container", "service", "label")  # a source names what it stands for by exactly one of these
-_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 _CONTAINER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _HOST_HINT = "write it like unix:///var/run/docker.sock or tcp://host:2376"
 _SSH_HINT = "forward its socket, `ssh -NL ./far.sock:/var/run/docker.sock user@host`, and name it as unix:///…/far.sock"
@@ -45,11 +47,7 @@ class Shown:
 
 def source_name(value: object) -> str:
     """A source's name in lower case, so that two names never differ by case alone on a disk that ignores it."""
-    text = str(value).strip().lower()
-    if not _NAME.fullmatch(text):
-        raise Wrong(f"{quoted(value)} cannot name a source",
-                    "use 1 to 63 of a-z 0-9 . _ - and begin with a letter or digit")  # fmt: skip
-    return text
+    return name_of(value, "source")
 
 
 def root_path(value: str) -> str:
@@ -174,7 +172,6 @@ MaybeTiming = Annotated[
     Shown(lambda when: "" if when is None else str(when)),
 ]
 Size = Annotated[int, BeforeValidator(units.parse_size), Shown(units.format_size)]
-Switch = Annotated[bool, BeforeValidator(units.parse_switch)]
 Globs = Annotated[tuple[str, ...], BeforeValidator(globs)]
 Roots = Annotated[tuple[str, ...], BeforeValidator(_root_paths)]
 Folder = Annotated[Path, BeforeValidator(lambda value: Path(units.parse_text(str(value))))]
@@ -185,12 +182,6 @@ WebUrl = Annotated[
     BeforeValidator(units.optional(web_url)),
     Shown(lambda url: "" if url is None else f"{place_of(url)}/***"),
 ]
-
-
-class Section(BaseModel):
-    """A group of settings. Nothing in it can be changed, and unknown keys are refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class LogSettings(Section):
@@ -329,22 +320,11 @@ class NotifySettings(Section):
         json_schema_extra={"secret": True},
     )
     events: Annotated[
-        tuple[
-            Literal[
-                "file.stored",
-                "file.failed",
-                "job.done",
-                "job.failed",
-                "purge.done",
-                "source.slowed",
-                "source.recovered",
-            ],
-            ...,
-        ],
-        BeforeValidator(units.choices(*NOTICES)),
+        tuple[EventType, ...],
+        BeforeValidator(units.choices(*EVENT_TYPES)),
     ] = Field(
         ("file.failed", "job.done", "job.failed", "purge.done", "source.slowed", "source.recovered"),
-        description="Events that are posted; file.stored is one more, for each file.",
+        description="Events that are posted; README.md lists all that there are, like file.stored for each file.",
     )
     secret: Secret = Field(
         None,
@@ -353,6 +333,23 @@ class NotifySettings(Section):
     )
     allow_private: Switch = Field(False, description="Whether addresses in private networks may be notified.")
     timeout: Duration = Field(10 * NS, description="How long one notification may take.")
+
+
+class MediaSettings(Section):
+    """What `serve` finds out about stored files, and what that may cost."""
+
+    enabled: Switch = Field(
+        True, description="Whether `serve` looks into stored files: type, integrity, metadata, thumbnail."
+    )
+    thumbnails: Switch = Field(True, description="Whether small pictures are made, and kept in the state folder.")
+    workers: Annotated[int, BeforeValidator(units.whole(1, 64))] = Field(
+        1, description="How many processes look into files at the same time."
+    )
+    max_pixels: Annotated[int, BeforeValidator(units.whole(1, 10**10))] = Field(
+        100_000_000, description="Pictures of more pixels are not decoded: they have no thumbnail."
+    )
+    max_memory: Size = Field(2**30, description="Memory that one of those processes may use.")
+    max_time: Duration = Field(30 * NS, description="CPU time that one file may take.")
 
 
 class SourceSettings(Section):
@@ -408,4 +405,6 @@ class Settings(Section):
     schedule: ScheduleSettings = Field(default_factory=ScheduleSettings)
     api: ApiSettings = Field(default_factory=ApiSettings)
     notify: NotifySettings = Field(default_factory=NotifySettings)
+    media: MediaSettings = Field(default_factory=MediaSettings)
+    ingest: IngestSettings = Field(default_factory=IngestSettings)
     sources: dict[str, SourceSettings] = Field(default_factory=dict)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 
@@ -12,6 +13,7 @@ from sidecar.cleanup.plan import PurgePlan, PurgeRules, narrow
 from sidecar.cleanup.report import PurgeReport
 from sidecar.config import Percent, Settings
 from sidecar.errors import ManifestDamaged, MediaSyncError
+from sidecar.events import PurgePlanned
 from sidecar.jobs.job import Action
 from sidecar.jobs.report import log_purge
 from sidecar.jobs.syncing import settle
@@ -91,9 +93,20 @@ class SourcePurge:
     async def _execute(self, source: Source, adapter: TransportAdapter, plan: PurgePlan) -> PurgeReport:
         if self._stopped is not None:
             return self._engine.pass_over(plan, self._stopped)
+        await asyncio.to_thread(self._tell, plan)
         if self._job.request.dry_run:
             return self._engine.preview(plan)
         return await self._engine.execute(self._job.report.job, plan, source, adapter, self._job.progress)
+
+    def _tell(self, plan: PurgePlan) -> None:
+        """What is going to be deleted; of a plan that is refused, nothing is."""
+        bus, job = self._tools.bus, self._job
+        if plan.refused is not None or not bus.wants(PurgePlanned):
+            return
+        for root in plan.roots:
+            for one in root.candidates:
+                bus.emit(PurgePlanned(job.report.job, plan.source, root.root, one.stat.path, one.stat.size,
+                                      job.request.dry_run))  # fmt: skip
 
 
 async def _can_be_purged(adapter: TransportAdapter) -> bool:
@@ -120,4 +133,5 @@ def purge_rules(settings: Settings, *, allow_empty: bool) -> PurgeRules:
         kinds=frozenset(_KINDS[t] for t in p.types),
         remove_empty_dated=p.remove_empty_dated,
         allow_empty=allow_empty,
+        required=settings.ingest.required,
     )

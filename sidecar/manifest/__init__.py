@@ -1,5 +1,6 @@
 """The record of every file ever seen, keyed by content hash."""
 
+from sidecar.manifest.findings import Finding, Unread
 from sidecar.manifest.opening import make_folder
 from sidecar.manifest.purges import Ended
 from sidecar.manifest.rows import (
@@ -17,12 +18,16 @@ from sidecar.manifest.rows import (
     Waiting,
 )
 from sidecar.manifest.search import Copy, ItemFilter, Search
+from sidecar.manifest.sinkrows import Backfill, Due, SinkRow, Told
 from sidecar.manifest.store import Manifest
 
 __all__ = [
+    "Backfill",
     "Copy",
     "CostRow",
+    "Due",
     "Ended",
+    "Finding",
     "Item",
     "ItemFilter",
     "JobRow",
@@ -34,8 +39,11 @@ __all__ = [
     "OpenPurge",
     "Recorded",
     "Search",
+    "SinkRow",
     "SourceKey",
     "SourceTotals",
+    "Told",
+    "Unread",
     "Waiting",
     "make_folder",
 ]

@@ -137,6 +137,47 @@ _MIGRATIONS = (
     """
     ALTER TABLE marks ADD COLUMN since_ns INTEGER NOT NULL DEFAULT 0;
     """,
+    # What was found out about contents: `told` and `problems` are JSON; seeds are text, for some have 64 bits without a
+    # sign. `raws` has the texts as they were written, JSON in zlib: many times as long, and rarely read. `words` are
+    # those by which files are found, by files.id. `changes` is what happened to files, in order; each follower goes on
+    # behind `seq`.
+    """
+    CREATE TABLE findings (
+        hash BLOB PRIMARY KEY NOT NULL REFERENCES contents, version INTEGER NOT NULL, told TEXT NOT NULL,
+        problems TEXT NOT NULL, thumbnail INTEGER NOT NULL, seed TEXT, prompt TEXT NOT NULL, negative TEXT NOT NULL,
+        model TEXT NOT NULL, loras TEXT NOT NULL, software TEXT NOT NULL, read_ns INTEGER NOT NULL
+    ) STRICT;
+    CREATE TABLE raws (hash BLOB PRIMARY KEY NOT NULL REFERENCES contents, packed BLOB NOT NULL) STRICT;
+    CREATE INDEX findings_seed ON findings (seed) WHERE seed IS NOT NULL;
+    CREATE INDEX findings_version ON findings (version);
+    CREATE VIRTUAL TABLE words USING fts5 (name, prompt, negative, model, loras, software, content='');
+
+    CREATE TABLE changes (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT, file_id INTEGER NOT NULL REFERENCES files, what TEXT NOT NULL
+    ) STRICT;
+    CREATE TABLE followers (name TEXT PRIMARY KEY, seq INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+    INSERT INTO changes (file_id, what) SELECT id, 'stored' FROM files ORDER BY id;
+    INSERT INTO followers VALUES ('media', 0);
+    CREATE TRIGGER change_added AFTER INSERT ON files BEGIN
+        INSERT INTO changes (file_id, what) VALUES (NEW.id, 'stored');
+    END;
+    CREATE TRIGGER change_ended AFTER UPDATE OF state ON files WHEN NEW.state != OLD.state BEGIN
+        INSERT INTO changes (file_id, what) VALUES (NEW.id, NEW.state);
+    END;
+    """,
+    # Sinks, which are followers called `sink:` and their name, see deliveries.py. A sink is told of files from
+    # `first_file` on as they change; of those before it was told up to `filled`, and the backfill under way has told it
+    # of those up to `filling`, and ends at `fills_to`.
+    """
+    CREATE TABLE sinks (
+        name TEXT PRIMARY KEY, first_file INTEGER NOT NULL, filled INTEGER NOT NULL DEFAULT 0, filling INTEGER,
+        fills_to INTEGER, told INTEGER NOT NULL DEFAULT 0, told_ns INTEGER, problem TEXT, problem_ns INTEGER
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE refused (
+        sink TEXT NOT NULL, file_id INTEGER NOT NULL REFERENCES files, reason TEXT NOT NULL, at_ns INTEGER NOT NULL,
+        PRIMARY KEY (sink, file_id)
+    ) STRICT, WITHOUT ROWID;
+    """,
 )
 
 VERSION = len(_MIGRATIONS)

@@ -12,13 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from sidecar.manifest.costs import CostTable
+from sidecar.manifest.deliveries import DeliveryTable
+from sidecar.manifest.findings import FindingTable
 from sidecar.manifest.history import add_job, read_job, read_jobs, read_last_jobs
 from sidecar.manifest.marks import MarkTable
 from sidecar.manifest.opening import open_to_look, open_to_write, translated
 from sidecar.manifest.purges import Ended, add_intents, end_intents
 from sidecar.manifest.rows import Item, JobRow, Known, NewFile, OpenPurge, Recorded, SourceKey, SourceTotals, Waiting
 from sidecar.manifest.schema import migrate
-from sidecar.manifest.search import ItemFilter, read_items, read_totals
+from sidecar.manifest.search import EVERYTHING, ItemFilter, read_items, read_totals
 from sidecar.manifest.storing import add_files
 from sidecar.models import FileStat, Source
 
@@ -37,6 +39,8 @@ class Manifest:
         self._mutex = threading.RLock()
         self.marks = MarkTable(self._transaction, self._read)
         self.costs = CostTable(self._transaction, self._read)
+        self.findings = FindingTable(self._transaction, self._read)
+        self.deliveries = DeliveryTable(self._transaction, self._read)
 
     @classmethod
     def open(cls, state: Path, clock_ns: Callable[[], int] = time.time_ns) -> Manifest:
@@ -265,14 +269,14 @@ class Manifest:
         Left out is a copy that did not prove itself and whose content was stored again elsewhere.
         """
         rows = self._read(
-            "SELECT f.id, f.library_path, f.hash, f.size, f.state = 'stored', f.id <= g.file_id FROM files f "
-            "JOIN contents c ON c.hash = f.hash LEFT JOIN given_up g ON g.library_path = f.library_path "
+            "SELECT f.id, f.root, f.path, f.library_path, f.hash, f.size, f.state = 'stored', f.id <= g.file_id "
+            "FROM files f JOIN contents c ON c.hash = f.hash LEFT JOIN given_up g ON g.library_path = f.library_path "
             "WHERE f.source_id = (SELECT id FROM sources WHERE name = ?1) AND (?2 IS NULL OR f.id < ?2) "
             "AND NOT (f.state = 'replaced' AND c.library_path != f.library_path) "
             "ORDER BY f.id DESC LIMIT ?3",
             (source, before, limit),
         )
-        return [Recorded(r[0], r[1], r[2], r[3], bool(r[4]), bool(r[5])) for r in rows]
+        return [Recorded(r[0], r[1], r[2], r[3], r[4], r[5], bool(r[6]), bool(r[7])) for r in rows]
 
     def give_up(self, copies: Iterable[Recorded]) -> None:
         """Somebody says that these copies were deleted on purpose; what is stored in their places later was not."""
@@ -355,9 +359,8 @@ class Manifest:
         """Per source: files by state and bytes whose copies are kept, by name."""
         return read_totals(self._read)
 
-    def items(self, *, sources: Sequence[str] = (), limit: int = 100, before: int | None = None) -> list[Item]:
+    def items(self, wanted: ItemFilter = EVERYTHING, *, limit: int = 100, before: int | None = None) -> list[Item]:
         """Files, newest record first, ids below `before`. Ask for one more than a page to know if there is another."""
-        wanted = ItemFilter(sources=tuple(sources))
         return read_items(self._read, wanted, limit=limit, before=before)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-import uuid
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
@@ -31,9 +30,10 @@ async def notifying(settings: NotifySettings, bus: Bus) -> AsyncIterator[None]:
             sender = Sender("webhook", timeout=timeout, allow_private=allow_private)
             senders.append(sender)
             await stack.enter_async_context(sender.running())
-            hook = Webhook(settings.webhook_url, settings.events, settings.secret, sender, time.time_ns,
-                           lambda: str(uuid.uuid4()))  # fmt: skip
+            hook = Webhook(settings.webhook_url, settings.events, settings.secret, sender, time.time_ns)
             stack.callback(bus.subscribe(hook.heard))
+            if hook.frequent:
+                stack.callback(bus.subscribe(hook.heard, *hook.frequent))
         try:
             yield
         finally:

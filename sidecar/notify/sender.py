@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 import threading
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -12,21 +11,16 @@ from dataclasses import field
 
 from loguru import logger
 
-from sidecar import __version__
 from sidecar.config import place_of
 from sidecar.http_client import aiohttp
 from sidecar.jobs.retrying import tried
-from sidecar.notify.guard import CheckedResolver, TargetRefused, require_literal_allowed
+from sidecar.notify.guard import TargetRefused
+from sidecar.notify.posting import NoAddress, NoAnswer, comes_later, open_session, post, wrong
 from sidecar.values import dataclass
 
 WAITING = 1000  # requests that may wait; the oldest make way
 ATTEMPTS = 5
 LAST_WORDS = 0.15  # seconds that what still waits gets at the end
-_LATER = frozenset({408, 425, 429})  # besides 5xx, answers that mean: try again
-
-
-class _TryAgain(Exception):
-    """An answer, or none, that a later attempt may better."""
 
 
 class _Pointless(Exception):
@@ -34,7 +28,7 @@ class _Pointless(Exception):
 
 
 def _mends(error: Exception) -> bool:
-    return isinstance(error, _TryAgain)
+    return isinstance(error, NoAnswer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,16 +78,7 @@ class Sender:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Send meanwhile; what waits at the end gets a moment."""
-        connector = aiohttp.TCPConnector(resolver=CheckedResolver(allow_private=self._allow_private),
-                                         use_dns_cache=False, limit=2, ssl=ssl.create_default_context())  # fmt: skip
-        session = aiohttp.ClientSession(
-            connector=connector,
-            timeout=aiohttp.ClientTimeout(total=self._timeout),
-            headers={"User-Agent": f"forge-media-sync/{__version__}"},
-            cookie_jar=aiohttp.DummyCookieJar(),
-            trust_env=False,
-        )
-        async with session:
+        async with open_session(self._timeout, allow_private=self._allow_private) as session:
             sending = asyncio.create_task(self._send_all(session), name=f"{self._name} sender")
             try:
                 yield
@@ -132,7 +117,7 @@ class Sender:
             async for attempt in tried(_mends, ATTEMPTS, self._wait, 30 * self._wait, self._wait / 2):
                 with attempt:
                     await self._once(session, message)
-        except (_TryAgain, _Pointless, TargetRefused) as error:
+        except (NoAnswer, NoAddress, _Pointless, TargetRefused) as error:
             if self._well:
                 told = error.line() if isinstance(error, TargetRefused) else str(error)
                 logger.warning("{} to {} failed: {}", self._name, place_of(message.url), told)
@@ -147,25 +132,9 @@ class Sender:
         self._well = True
 
     async def _once(self, session: aiohttp.ClientSession, message: Message) -> None:
-        require_literal_allowed(message.url, allow_private=self._allow_private)
-        try:
-            async with session.post(message.url, data=message.body, headers=message.headers(message.body),
-                                    allow_redirects=False) as answer:  # fmt: skip
-                status = answer.status
-        except TargetRefused:
-            raise
-        except aiohttp.InvalidURL as error:
-            raise _Pointless(str(error)) from None
-        except TimeoutError:
-            raise _TryAgain(f"no answer within {self._timeout:g} s") from None
-        except (aiohttp.ClientError, OSError) as error:
-            cause = error.__cause__ or getattr(error, "os_error", None)
-            if isinstance(cause, TargetRefused):
-                raise cause from None
-            raise _TryAgain(str(error) or type(error).__name__) from None
-        if 300 <= status < 400:
-            raise _Pointless(f"it answered {status}: redirects are not followed")
-        if status >= 500 or status in _LATER:
-            raise _TryAgain(f"it answered {status}")
-        if status >= 400:
-            raise _Pointless(f"it answered {status}")
+        status = await post(session, message.url, message.body, message.headers(message.body),
+                            allow_private=self._allow_private)  # fmt: skip
+        if comes_later(status):
+            raise NoAnswer(wrong(status))
+        if wrong(status):
+            raise _Pointless(wrong(status))

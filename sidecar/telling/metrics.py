@@ -22,6 +22,7 @@ from sidecar.events import (
     FilePurged,
     FileStored,
     JobChanged,
+    SinkTold,
     SourceChanged,
     SourceRead,
     SourceSlowed,
@@ -52,6 +53,10 @@ class Metrics:
         self._pass = Histogram("pass_duration_seconds", "How long jobs took.", ["action"], buckets=_PASS, **made)
         self._freeze = Histogram("freeze_seconds", "How long reads held the engine's lock on a container.", ["source"],
                                  buckets=_FREEZE, **made)  # fmt: skip
+        self._backlog = Gauge("ingest_backlog", "Changes that a sink was not told of yet.", ["sink"], **made)
+        self._up = Gauge("ingest_up", "1 while a sink takes what it is told, 0 while it does not.", ["sink"], **made)
+        self._delivered = Counter("ingest_delivered", "Records that a sink took.", ["sink"], **made)
+        self._refused = Counter("ingest_refused", "Records that a sink would not take.", ["sink"], **made)
         self._last: dict[tuple[str, Action], float] = {}
         for reason in REASONS:
             self._errors.labels(reason)
@@ -79,6 +84,11 @@ class Metrics:
                 self._slowed.labels(event.source).set(1 if event.until_ns else 0)
             case SourceChanged() if event.change == "gone":
                 self._slowed.labels(event.source).set(0)
+            case SinkTold():
+                self._backlog.labels(event.sink).set(event.backlog)
+                self._up.labels(event.sink).set(event.up)
+                self._delivered.labels(event.sink).inc(event.told)
+                self._refused.labels(event.sink).inc(event.refused)
             case JobChanged() if event.view.state.ended:
                 self._ended(event.view)
             case _:

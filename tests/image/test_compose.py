@@ -16,6 +16,9 @@ from generators import container as inside
 from generators import layout
 from generators.media import tiny_png
 
+from sidecar.config import load
+from sidecar.ingest.postgresql.writer import PostgresSink
+from sidecar.ingest.sinks import make_sinks
 from tests.image.test_image import json_lines, stored, until
 from tests.rig import compose
 from tests.rig.generator import LABEL, OWNER
@@ -23,6 +26,7 @@ from tests.rig.program import REPOSITORY
 
 pytestmark = pytest.mark.alone
 
+PASSWORD_FILE = "MEDIA_SYNC_INGEST__SINKS__POSTGRESQL__PASSWORD_FILE"
 FORGE_ROOT = "/workspace/stable-diffusion-webui-forge/outputs"
 HOLD = json.dumps([*inside.HOLD[:2], inside.HOLD[2].replace("$", "$$")])
 OVERRIDE = """
@@ -111,3 +115,26 @@ def test_the_proxy_variants_are_valid_and_leave_the_socket_out() -> None:
         (port,) = services[service]["ports"]
         assert (port["host_ip"], port["published"], port["target"]) == ("127.0.0.1", "8787", 8787)
         assert services[service]["environment"]["MEDIA_SYNC_API__LISTEN"] == "0.0.0.0:8787"
+
+
+@pytest.mark.parametrize("base", [("compose.yaml",), ("socket-proxy.yaml", "--profile", "purge")], ids=["own", "proxy"])
+def test_the_overlay_with_postgres_is_valid_and_holds_no_password(base: tuple[str, ...], tmp_path: Path) -> None:
+    secret = tmp_path / "password"
+    secret.write_text("hunter2")
+    folder = REPOSITORY / "compose"
+    files = ["-f", str(folder / base[0]), "-f", str(folder / "postgres.yaml"), *base[1:]]
+    done = subprocess.run([*compose.command(), *files, "config", "--format", "json"], capture_output=True, text=True,
+                          check=True, env={**os.environ, "POSTGRES_PASSWORD_FILE": str(secret)})  # fmt: skip
+    assert "hunter2" not in done.stdout
+    merged = json.loads(done.stdout)
+    sidecar, server = merged["services"]["media-sync"], merged["services"]["postgres"]
+    assert set(sidecar["networks"]) & set(server["networks"]) == {"postgres"}
+    assert merged["networks"]["postgres"].get("internal", False) is False, "the page's port is published through it"
+    assert merged["secrets"]["postgres-password"]["file"] == str(secret)
+    for service in (sidecar, server):
+        assert [one["source"] for one in service["secrets"]] == ["postgres-password"]
+    assert "ports" not in server
+    assert server["healthcheck"]["test"][:2] == ["CMD", "pg_isready"]
+    loaded = load(env=sidecar["environment"] | {PASSWORD_FILE: str(secret)}, cwd=tmp_path, system_file=tmp_path / "no")
+    (made,) = make_sinks(loaded.settings.ingest).values()
+    assert isinstance(made, PostgresSink)

@@ -55,5 +55,5 @@ def test_a_listener_that_fails_keeps_nothing_from_the_others() -> None:
 
     bus.subscribe(broken)
     bus.subscribe(heard.append)
-    bus.emit(FilePurged("j", "a", b"x", 1))
+    bus.emit(FilePurged("j", "a", b"/o", b"x", 1))
     assert len(heard) == 1

@@ -22,6 +22,7 @@ from sidecar.config import (
     parse_size,
     parse_source_arg,
     redacted,
+    secrets_of,
     shown_values,
 )
 from sidecar.errors import ConfigError
@@ -93,7 +94,7 @@ def test_every_setting_can_be_given_by_file(tmp_path: Path) -> None:
     for setting in every_setting():
         (tmp_path / "value").write_text(setting.default)
         assert loaded(tmp_path, env={f"{setting.env}_FILE": ""}).settings == Settings()
-        if setting.default and not setting.key.startswith("sources."):
+        if setting.default and "<" not in setting.key:
             assert loaded(tmp_path, env={f"{setting.env}_FILE": "value"}).settings == Settings()
 
 
@@ -114,6 +115,37 @@ def test_folders_are_taken_from_the_working_directory_and_home(tmp_path: Path) -
 def test_settings_are_frozen() -> None:
     with pytest.raises(ValueError, match="frozen"):
         Settings().purge.enabled = True  # type: ignore[misc]
+
+
+# sinks
+
+
+def test_sinks_from_yaml_and_environment_are_merged_by_key(tmp_path: Path) -> None:
+    yaml = "ingest:\n  sinks:\n    PG: {type: postgresql, required: yes, port: 5432, tls: true}\n"
+    (tmp_path / "dsn").write_text("postgresql://me:hunter2@box:5432/media\n")
+    env = {
+        "MEDIA_SYNC_INGEST__SINKS__PG__DSN_FILE": "dsn", "MEDIA_SYNC_INGEST__SINKS__MY__BOX__PATH": "/x/y",
+        "MEDIA_SYNC_INGEST__SINKS__MY__BOX__FILE": "z", "MEDIA_SYNC_INGEST__SINKS__MY__BOX__TYPE_FILE": "",
+        "MEDIA_SYNC_INGEST__SINKS__MY__BOX__TOKEN": "a-token-of-somebody",
+    }  # fmt: skip
+    found = loaded(tmp_path, yaml, env=env)
+    sinks = found.settings.ingest.sinks
+    assert set(sinks) == {"pg", "my__box"}
+    assert (sinks["pg"].type, sinks["pg"].required, found.settings.ingest.required) == ("postgresql", True, ("pg",))
+    assert sinks["pg"].options == {"port": "5432", "tls": "true", "dsn": "postgresql://me:hunter2@box:5432/media"}
+    assert sinks["my__box"].options == {"path": "/x/y", "file": "z", "token": "a-token-of-somebody"}
+    assert sinks["my__box"].required is False
+    shown = {line.key: (line.value, line.origin) for line in shown_values(found) if line.key.startswith("ingest.")}
+    file = f"{tmp_path}/media-sync.yaml, line 3"
+    assert shown == {
+        "ingest.sinks.pg.type": ("postgresql", file), "ingest.sinks.pg.required": ("true", file),
+        "ingest.sinks.pg.port": ("***", file), "ingest.sinks.pg.tls": ("***", file),
+        "ingest.sinks.pg.dsn": ("postgresql://box:5432/***", "MEDIA_SYNC_INGEST__SINKS__PG__DSN_FILE"),
+        "ingest.sinks.my__box.path": ("/x/y", "MEDIA_SYNC_INGEST__SINKS__MY__BOX__PATH"),
+        "ingest.sinks.my__box.file": ("***", "MEDIA_SYNC_INGEST__SINKS__MY__BOX__FILE"),
+        "ingest.sinks.my__box.token": ("***", "MEDIA_SYNC_INGEST__SINKS__MY__BOX__TOKEN"),
+    }  # fmt: skip
+    assert {"hunter2", "a-token-of-somebody"} <= set(secrets_of(found.settings))
 
 
 # sources
@@ -218,6 +250,15 @@ def test_mistakes_of_all_layers_come_together(tmp_path: Path) -> None:
         ("schedule: {every: 0s}", 'schedule.every: "0s" is shorter than 1s'),
         ("schedule: {every: 999ms}", "is shorter than 1s"),
         ("host: 'tcp://[::1'", "is not an engine's address"),
+        ("ingest: {sinks: {a: {}}}", "ingest.sinks.a: has no options"),
+        ("ingest: {sinks: {a: }}", "ingest.sinks.a: has no options"),
+        ("ingest: {sinks: {'a/b': {path: x}}}", "ingest.sinks: \"a/b\" cannot name a sink"),
+        ("ingest: {sinks: {a: {path: x}, A: {path: y}}}", "ingest.sinks.a: is the same name in another spelling"),
+        ("ingest: {sinks: {a: {path: [x, y]}}}", "ingest.sinks.a.path: "),
+        ("ingest: {sinks: {a: {path: {x: y}}}}", "ingest.sinks.a.path: "),
+        ("ingest: {sinks: {a: {required: perhaps}}}", "ingest.sinks.a.required: "),
+        ("ingest: {sinks: {a: 5}}", "a value where a section belongs"),
+        ("ingest: {sink: {a: {path: x}}}", "did you mean sinks?"),
         ("sources: {a: {}}", "sources.a: names no container"),
         ("sources: {a: }", "sources.a: names no container"),
         ("sources: {a: {kind: forge}}", "sources.a: names no container"),
@@ -350,7 +391,7 @@ def test_values_are_shown_with_their_origin_and_without_passwords(tmp_path: Path
     assert shown["purge.older_than"] == ("24h", "default")
     assert shown["sources.a.older_than"] == ("2d", f"{tmp_path}/media-sync.yaml, line 1")
     assert "sources.a.kind" not in shown
-    fixed = {setting.key for setting in every_setting() if not setting.key.startswith("sources.")}
+    fixed = {setting.key for setting in every_setting() if "<" not in setting.key}
     assert fixed <= set(shown)
 
 

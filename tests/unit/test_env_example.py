@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from sidecar.config import Settings, every_setting, load
+from sidecar.config import Settings, SinkSettings, every_setting, load
 
 FILE = Path(__file__).parents[2] / ".env.example"
 HEADER = """\
@@ -32,10 +32,16 @@ COMPOSE = """
 # What others may not do with new files: 022 lets them read, 077 nothing.
 #UMASK=022
 
+# --- compose/postgres.yaml alone: the file that holds the server's password; best in full
+
+#POSTGRES_PASSWORD_FILE=../postgres-password
+
 # --- the program
 """
+NAMED = ("MEDIA_SYNC_SOURCES__", "MEDIA_SYNC_INGEST__SINKS__")  # of things that are there when they have a setting
 SECTIONS = {
-    "sources": "Sources that containers' labels do not name; NAME is the source's name, and any number can stand here"
+    "ingest": "Who is told of every file; NAME is the sink's name, and any number can stand here",
+    "sources": "Sources that containers' labels do not name; NAME is the source's name, and any number can stand here",
 }
 
 
@@ -64,7 +70,7 @@ def test_file_names_exactly_every_setting() -> None:
 
 
 def test_what_compose_puts_in_is_named_with_its_default() -> None:
-    text = (FILE.parent / "compose" / "compose.yaml").read_text()
+    text = "".join((FILE.parent / "compose" / name).read_text() for name in ("compose.yaml", "postgres.yaml"))
     used = {name: value for name, value in re.findall(r"\$\{([A-Z_]+):-([^}]*)\}", text)
             if not name.startswith("MEDIA_SYNC_") and not name.endswith("_IMAGE")}  # fmt: skip
     assert dict(re.findall(r"^#([A-LN-Z]\w+)=(.*)$", FILE.read_text(), re.MULTILINE)) == used
@@ -83,10 +89,14 @@ def test_every_default_in_the_file_is_the_models_own(tmp_path: Path) -> None:
             env["MEDIA_SYNC_SOURCES__NAME__CONTAINER"] = value if name.endswith("__CONTAINER") and value else "x"
             plain = load(env={"MEDIA_SYNC_SOURCES__NAME__CONTAINER": "x"}, cwd=tmp_path, system_file=tmp_path / "none")
             assert load(env=env, cwd=tmp_path, system_file=tmp_path / "none").settings == plain.settings, name
+        elif name.startswith(NAMED):
+            env |= {"MEDIA_SYNC_INGEST__SINKS__NAME__TYPE": "x"}
+            (sink,) = load(env=env, cwd=tmp_path, system_file=tmp_path / "none").settings.ingest.sinks.values()
+            assert sink == SinkSettings(type="x"), name
         else:
             assert load(env=env, cwd=tmp_path, system_file=tmp_path / "none").settings == Settings(), name
 
 
 def test_all_defaults_together_change_nothing(tmp_path: Path) -> None:
-    env = {name: value for name, value in named().items() if not name.startswith("MEDIA_SYNC_SOURCES__")}
+    env = {name: value for name, value in named().items() if not name.startswith(NAMED)}
     assert load(env=env, cwd=tmp_path, system_file=tmp_path / "none").settings == Settings()

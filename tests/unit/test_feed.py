@@ -10,13 +10,9 @@ from typing import Any
 
 import pytest
 
-from sidecar.api.feed import KEPT, KEPT_SIZE, QUEUED, QUEUED_SIZE, SINGLY, TICK, Client, Feed
-from sidecar.events import Bus, Event, FilePurged, JobChanged
+from sidecar.api.feed import KEPT, KEPT_SIZE, OFTEN, QUEUED, QUEUED_SIZE, SINGLY, TICK, Client, Feed
+from sidecar.events import Bus, FileDiscovered, FilePurged, JobChanged, PurgePlanned
 from sidecar.jobs.job import Action, Cause, JobState, JobView, Request
-
-
-def told(event: Event) -> dict[str, Any]:
-    return {"type": type(event).__name__, "job": event.job}
 
 
 class Rig:
@@ -25,13 +21,19 @@ class Rig:
     def __init__(self) -> None:
         self.progress: dict[str, dict[str, Any]] = {}
         self.bus = Bus()
-        self.feed = Feed(lambda: [{"id": "j"}], lambda: self.progress, told)
+        self.feed = Feed(lambda: [{"id": "j"}], lambda: self.progress)
 
     def purged(self, job: str = "j") -> None:
-        self.bus.emit(FilePurged(job, "gen", b"a.png", 1))
+        self.bus.emit(FilePurged(job, "gen", b"/o", b"a.png", 1))
 
-    def changed(self, job: str) -> None:
-        view = JobView(job, Request(Action.SYNC, Cause.API), JobState.QUEUED, 1)
+    def discovered(self) -> None:
+        self.bus.emit(FileDiscovered("j", "gen", b"/o", b"a.png", 1, 1))
+
+    def planned(self) -> None:
+        self.bus.emit(PurgePlanned("j", "gen", b"/o", b"a.png", 1, dry_run=False))
+
+    def changed(self, job: str, problem: str = "") -> None:
+        view = JobView(job, Request(Action.SYNC, Cause.API), JobState.QUEUED, 1, problem=problem)
         self.bus.emit(JobChanged(job, "", view))
 
 
@@ -50,7 +52,8 @@ async def test_a_snapshot_and_then_what_changes() -> None:
             rig.purged()
             first, second = await heard(client, 2)
     assert first == {"type": "snapshot", "epoch": rig.feed.epoch, "seq": 1, "jobs": [{"id": "j"}]}
-    assert second == {"type": "event", "seq": 2, "event": {"type": "FilePurged", "job": "j"}}
+    assert (second["type"], second["seq"]) == ("event", 2)
+    assert (second["event"]["type"], second["event"]["job"]) == ("file.purged", "j")
 
 
 async def test_who_comes_back_gets_what_it_missed() -> None:
@@ -132,11 +135,52 @@ async def test_many_files_at_once_are_counted() -> None:
             for _ in range(1000):
                 rig.purged()
             rig.changed("never merged")
-            events = [one["event"] for one in await heard(client, SINGLY + 3) if one["type"] == "event"]
-    singly = [one for one in events if one["type"] == "FilePurged"]
-    more = sum(one["count"] for one in events if one["type"] == "files.more")
-    assert len(singly) + more == 1000
-    assert sum(one["type"] == "JobChanged" for one in events) == 1
+            heard_of = await heard(client, SINGLY + 3)
+    events = [one["event"]["type"] for one in heard_of if one["type"] == "event"]
+    (more,) = [one for one in heard_of if one["type"] == "more"]
+    assert (more["of"], more["count"] + events.count("file.purged")) == ("file.purged", 1000)
+    assert events.count("job.changed") == 1
+
+
+async def test_frequent_types_come_to_those_who_ask_and_are_counted_too() -> None:
+    rig = Rig()
+    async with rig.feed.running(rig.bus):
+        assert not rig.bus.wants(FileDiscovered), "nobody makes thousands of events for nobody"
+        with rig.feed.joined(None, None) as plain:
+            assert plain is not None
+            with rig.feed.joined(None, None, ["file.discovered"]) as asked:
+                assert asked is not None
+                assert rig.bus.wants(FileDiscovered)
+                assert not rig.bus.wants(PurgePlanned), "another type"
+                for _ in range(20_000):
+                    rig.discovered()
+                    rig.planned()
+                rig.changed("after")
+                found = await heard(asked, OFTEN + 3)
+                assert not asked.too_slow.is_set()
+            assert not rig.bus.wants(FileDiscovered), "who asked is gone"
+            others = await heard(plain, 2)
+    kinds = [one["event"]["type"] for one in found if one["type"] == "event"]
+    (more,) = [one for one in found if one["type"] == "more"]
+    assert (more["of"], more["count"] + kinds.count("file.discovered")) == ("file.discovered", 20_000)
+    assert set(kinds) == {"file.discovered", "job.changed"}
+    assert [one.get("event", one)["type"] for one in others] == ["snapshot", "job.changed"]
+
+
+async def test_frequent_types_leave_room_for_who_comes_back() -> None:
+    rig = Rig()
+    async with rig.feed.running(rig.bus):
+        with rig.feed.joined(None, None, ["file.discovered"]) as asked:
+            assert asked is not None
+            rig.changed("a")
+            rig.discovered()
+            await heard(asked, 3)
+            with rig.feed.joined(0, rig.feed.epoch, ["file.discovered"]) as again:
+                assert again is not None
+                rig.changed("b")
+                missed = await heard(again, 3)
+    assert [one["type"] for one in missed] == ["resumed", "event", "event"]
+    assert [one["event"]["job"] for one in missed[1:]] == ["a", "b"]
 
 
 async def test_a_slow_client_is_dropped_and_holds_nobody_up() -> None:
@@ -157,12 +201,11 @@ async def test_a_slow_client_is_dropped_and_holds_nobody_up() -> None:
 async def test_long_messages_take_no_more_memory() -> None:
     rig = Rig()
     long = "x" * 100_000
-    rig.feed = Feed(list, dict, lambda event: told(event) | {"long": long})
     async with rig.feed.running(rig.bus):
         with rig.feed.joined(None, None) as slow:
             assert slow is not None
             for n in range(200):
-                rig.changed(str(n))
+                rig.changed(str(n), long)
             await asyncio.sleep(0.01)
             assert slow.too_slow.is_set()
             assert sum(len(one.text) for one in slow._queue) <= QUEUED_SIZE + 2 * len(long)

@@ -17,6 +17,18 @@ def test_the_data_plane_is_not_imported_before_bytes_are_asked_for(room: str) ->
     assert done.stdout == "[]\n"
 
 
+def test_what_a_sink_needs_is_imported_when_one_is_made() -> None:
+    code = (
+        "import sys, sidecar.cli, sidecar.service\n"
+        "from sidecar.ingest.sinks import kinds\n"
+        "make, before = kinds()['postgresql'](), 'psycopg' in sys.modules\n"
+        "make({'dsn': 'host=127.0.0.1'})\n"
+        "print(before, 'psycopg' in sys.modules, 'pytest' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False True False\n"
+
+
 def test_authorities_are_not_read_for_an_engine_that_needs_none() -> None:
     """aiohttp reads all certificates of the system when it is imported, which takes longer than the rest of it."""
     code = (

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from sidecar.errors import LibraryUnsafe, ManifestDamaged
-from sidecar.manifest import CostRow, Manifest, NewFile, SourceKey, Waiting
+from sidecar.manifest import CostRow, ItemFilter, Manifest, NewFile, SourceKey, Waiting
 from sidecar.manifest.costs import COSTS_KEPT
 from sidecar.manifest.history import JOBS_KEPT, QUIET_KEPT
 from sidecar.manifest.opening import FILE_NAME
@@ -126,8 +126,8 @@ def test_a_purge_is_intended_before_and_concluded_after(manifest: Manifest) -> N
 def test_pages_and_totals(manifest: Manifest) -> None:
     recorded(manifest, *(new(b"%02d.png" % n, n) for n in range(25)))
     recorded(manifest, new(b"x.png", 99), source=replace(SOURCE, name="other"))
-    first = manifest.items(sources=["gen"], limit=10)
-    second = manifest.items(sources=["gen"], limit=100, before=first[-1].file_id)
+    first = manifest.items(ItemFilter(sources=("gen",)), limit=10)
+    second = manifest.items(ItemFilter(sources=("gen",)), limit=100, before=first[-1].file_id)
     assert [i.path for i in first + second] == [b"%02d.png" % n for n in reversed(range(25))]
     assert {t.name: (t.stored, t.bytes) for t in manifest.totals()} == {"gen": (25, 250), "other": (1, 10)}
 

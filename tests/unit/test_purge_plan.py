@@ -248,3 +248,16 @@ def test_limits_are_about_the_whole_run() -> None:
     assert after(replace(FREE, max_count=5)) == [count, count, "paused"]
     share = "6 of 10 files would go, purge.max_delete allows 59.9 %"
     assert after(replace(FREE, max_percent=59.9)) == [share, share, "paused"]
+
+
+def test_what_a_required_sink_lacks_stays_and_keeps_its_companions() -> None:
+    files = [original(b"a.png"), original(b"a.txt"), original(b"b.png")]
+    known = {f.path: replace(record(f), file_id=number) for number, f in enumerate(files, 1)}
+    scan = Scan(b"/output", tuple(files), NOW, "python", owner=OWNER)
+    made = plan_root(scan, known, 1, RULES, FREE, NOW, {1: "pg"})
+    assert dict(made.kept) == {b"a.png": "not delivered to pg yet", b"a.txt": "belongs to a file that stays"}
+    assert [c.stat.path for c in made.candidates] == [b"b.png"]
+    young = plan_root(scan, known, 1, Rules(older_than_ns=72 * HOUR), FREE, NOW, {1: "pg"})
+    assert set(dict(young.kept).values()) == {"younger than the age limit"}, (
+        "what everybody has to wait for comes first"
+    )

@@ -15,8 +15,8 @@ from typer.main import get_command
 from sidecar.cli.app import app
 from sidecar.cli.exits import Exit
 from sidecar.config import every_setting
-from sidecar.config.model import NOTICES
-from sidecar.notify.webhook import signature
+from sidecar.events import TYPES
+from sidecar.notify.posting import signature
 from sidecar.telling.metrics import Metrics
 
 README = Path(__file__).resolve().parents[2] / "README.md"
@@ -71,7 +71,7 @@ def test_every_metric_and_event_is_named() -> None:
     section = README.read_text(encoding="utf-8").split("## Being told")[1].split("\n## ")[0]
     for family in Metrics().registry.collect():
         assert family.name in section, family.name
-    for event in NOTICES:
+    for event in TYPES:
         assert f"`{event}`" in section, event
 
 

@@ -1,19 +1,17 @@
-"""What the API and the feed say of jobs and events: no secret that a reason quotes."""
+"""What the API says of jobs and sources: no secret that a reason quotes."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
 
-import pytest
 from pydantic_core import PydanticUndefined
 
 from sidecar.api import views
-from sidecar.api.shapes import ProgressShape, SourceProgressShape
-from sidecar.events import Event, FileFailed, FileKept, JobChanged, SourceSlowed
 from sidecar.jobs.job import Action, Cause, JobState, JobView, Request
 from sidecar.jobs.patience import Slowed
 from sidecar.progress import Snapshot, SourceProgress
+from sidecar.telling.jobs import ProgressShape, SourceProgressShape, job
 
 SECRET = "hunter2hunter2"
 WHY = f"cannot reach ssh://root:{SECRET}@box: no route"
@@ -25,23 +23,8 @@ VIEW = JobView(
 )  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    "event",
-    [
-        FileFailed("j", "a", b"x.png", WHY),
-        FileKept("j", "a", b"x.png", WHY),
-        SourceSlowed("j", "a", 3, 5, WHY),
-        JobChanged("j", "", VIEW),
-    ],
-)
-def test_the_feed_tells_no_secret(event: Event) -> None:
-    told = json.dumps(views.event(event))
-    assert "no route" in told
-    assert SECRET not in told
-
-
-def test_nor_do_jobs_and_sources() -> None:
-    told = json.dumps([views.job(VIEW, None), views.sources(None, [], {"a": Slowed(3, 5, WHY)}, {}), views._slowed(
+def test_jobs_and_sources_tell_no_secret() -> None:
+    told = json.dumps([job(VIEW).model_dump(), views.sources(None, [], {"a": Slowed(3, 5, WHY)}, {}), views._slowed(
         Slowed(3, 5, WHY))])  # fmt: skip
     assert SECRET not in told
     assert "token=is_a_name.png" in told, "a file has the name that it has"

@@ -1,0 +1,1 @@
+"""Sinks, and the way to them: real manifests, real files, a real HTTP server."""
