@@ -246,7 +246,7 @@ def ingest_status(context: Context) -> Exit:
 
 @command(ingest_app, "retry")
 def ingest_retry(context: Context, names: Sinks = None) -> Exit:
-    """Tell sinks what waits, and once more what they refused. Not while serve runs."""
+    """Tell sinks what waits, and once more what they refused. A serve that runs does it."""
     from sidecar.cli import ingesting
 
     return ingesting.retry(context, names or [])
@@ -254,7 +254,7 @@ def ingest_retry(context: Context, names: Sinks = None) -> Exit:
 
 @command(ingest_app, "backfill")
 def ingest_backfill(context: Context, names: Sinks = None) -> Exit:
-    """Tell sinks of every file that was ever stored; goes on where it was cut short. Not while serve runs."""
+    """Tell sinks of every file that was ever stored; goes on where it was cut short. A serve that runs does it."""
     from sidecar.cli import ingesting
 
     return ingesting.backfill(context, names or [])

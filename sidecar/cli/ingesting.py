@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from typing import Any
 
 from tqdm import tqdm
 
 from sidecar.cli import tables
+from sidecar.cli.beside import beside_serve
 from sidecar.cli.context import Context, run_async
 from sidecar.cli.exits import Exit
 from sidecar.config import Settings, near, quoted
-from sidecar.errors import ConfigError, ManifestDamaged, MediaSyncError
-from sidecar.events import Event, SinkTold
+from sidecar.errors import ConfigError, Locked, ManifestDamaged, MediaSyncError
+from sidecar.events import Bus, Event, SinkTold
 from sidecar.ingest.delivery import Delivery
 from sidecar.ingest.opening import open_deliveries
 from sidecar.ingest.standing import standings
@@ -26,7 +28,6 @@ from sidecar.models import shown
 from sidecar.workspace import open_state
 
 MOST = 1000  # refused files that are listed as JSON; as text tables.LISTED
-Work = Callable[[Delivery], Awaitable[None]]
 
 
 def status(context: Context) -> Exit:
@@ -60,30 +61,39 @@ def _refusals(manifest: Manifest | None, sink: str) -> list[dict[str, Any]]:
 
 def retry(context: Context, names: Sequence[str]) -> Exit:
     """Tell what waits, and once more what was refused. Raises ConfigError, Locked."""
-
-    async def work(delivery: Delivery) -> None:
-        await delivery.catch_up()
-        await delivery.retry()
-
-    return _told(context, names, work)
+    return _ask(context, names, everything=False)
 
 
 def backfill(context: Context, names: Sequence[str]) -> Exit:
     """Tell of everything that was ever stored. Raises ConfigError, Locked."""
-
-    async def work(delivery: Delivery) -> None:
-        await delivery.catch_up()
-        await delivery.backfill()
-
-    return _told(context, names, work)
+    return _ask(context, names, everything=True)
 
 
-def _told(context: Context, names: Sequence[str], work: Work) -> Exit:
+def _ask(context: Context, names: Sequence[str], *, everything: bool) -> Exit:
+    """Have it done: by this process, or by the `serve` that has the state."""
     settings = context.loaded.settings
     wanted = _known(names, settings)
-    found = run_async(_tell(settings, wanted, work))
-    context.show({"sinks": found}, lambda: tables.told_text(found))
+    try:
+        found = run_async(_tell(settings, wanted, everything=everything))
+    except Locked as locked:
+        return _leave_word(context, wanted, locked, everything=everything)
+    context.show({"sinks": found, "left_to_serve": False}, lambda: tables.told_text(found))
     return Exit.DONE if all(one["ok"] for one in found) else Exit.PARTLY
+
+
+def _leave_word(context: Context, names: Sequence[str], locked: Locked, *, everything: bool) -> Exit:
+    settings = context.loaded.settings
+    with beside_serve(settings.state, locked) as manifest:
+        found = [one for one in standings(settings.ingest, manifest) if one.name in names]
+        if unknown := [one.name for one in found if one.row is None]:
+            raise ConfigError(f"serve does not know the sink {quoted(unknown[0])}",
+                              hint="start it again with these settings") from None  # fmt: skip
+        manifest.deliveries.ask(names, time.time_ns(), everything=everything)
+    context.show(
+        {"sinks": [_outcome(one.as_json(), 0, one.problem or None) for one in found], "left_to_serve": True},
+        lambda: "serve does it now; `media-sync ingest status` shows how far it is",
+    )
+    return Exit.DONE
 
 
 def _known(names: Sequence[str], settings: Settings) -> list[str]:
@@ -97,28 +107,39 @@ def _known(names: Sequence[str], settings: Settings) -> list[str]:
     return [name.lower() for name in names] or known
 
 
-async def _tell(settings: Settings, names: Sequence[str], work: Work) -> list[dict[str, Any]]:
-    """Side by side for all, so that one that is down delays only itself; answers what became of each."""
+async def _tell(settings: Settings, names: Sequence[str], *, everything: bool) -> list[dict[str, Any]]:
+    async with AsyncExitStack() as stack:
+        manifest, bus = open_state(settings, stack), Bus()
+        deliveries = [one for one in await open_deliveries(settings, manifest, bus.emit) if one.name in names]
+        await asyncio.to_thread(manifest.deliveries.ask, names, time.time_ns(), everything=everything)
+        return await tell_all(settings, manifest, bus, deliveries)
+
+
+async def tell_all(settings: Settings, manifest: Manifest, bus: Bus, deliveries: Sequence[Delivery]
+                   ) -> list[dict[str, Any]]:  # fmt: skip
+    """Side by side for all, so that one that is down delays only itself; answers what became of each.
+
+    `bus` is what the deliveries tell. Raises what the manifest raises.
+    """
     took: dict[str, int] = defaultdict(int)
     with tqdm(unit=" records", disable=not sys.stderr.isatty()) as bar:
 
         def heard(event: Event) -> None:
-            if isinstance(event, SinkTold):
-                took[event.sink] += event.told
-                bar.update(event.told + event.refused)
+            assert isinstance(event, SinkTold)  # noqa: S101 (what it is subscribed to)
+            took[event.sink] += event.told
+            bar.update(event.told + event.refused)
 
-        async with AsyncExitStack() as stack:
-            manifest = open_state(settings, stack)
-            deliveries = [d for d in await open_deliveries(settings, manifest, heard) if d.name in names]
-            problems = await asyncio.gather(*(_one(delivery, work) for delivery in deliveries))
-            rows = {one.name: one.as_json() for one in standings(settings.ingest, manifest)}
+        deaf = bus.subscribe(heard, SinkTold)
+        problems = await asyncio.gather(*(_one(delivery) for delivery in deliveries))
+        deaf()
+    rows = {one.name: one.as_json() for one in standings(settings.ingest, manifest)}
     return [_outcome(rows[d.name], took[d.name], problem) for d, problem in zip(deliveries, problems, strict=True)]
 
 
-async def _one(delivery: Delivery, work: Work) -> str | None:
+async def _one(delivery: Delivery) -> str | None:
     """Why a sink could not be told everything; None when it was."""
     try:
-        await work(delivery)
+        await delivery.catch_up()
     except ManifestDamaged:
         raise
     except MediaSyncError as error:

@@ -219,7 +219,7 @@ def sinks_text(sinks: Sequence[Mapping[str, Any]]) -> str:
         if s["problem"]:
             lines.append(printable(f"{s['name']}: {s['problem']}"))
         if s["filling"]:
-            lines.append(f"{s['name']}: a backfill was cut short; `media-sync ingest backfill` goes on with it")
+            lines.append(f"{s['name']}: a backfill has come to file {s['filling']['at']} of {s['filling']['upto']}")
         elif s["unfilled"]:
             lines.append(f"{s['name']}: `media-sync ingest backfill` tells it of older files")
     return "\n".join(lines)

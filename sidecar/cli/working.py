@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
 
 from loguru import logger
 
@@ -15,7 +16,7 @@ from sidecar.cli.exits import Exit, code_of_job
 from sidecar.jobs.report import JobReport
 from sidecar.orchestrator import SyncOrchestrator
 from sidecar.progress import ProgressManager
-from sidecar.workspace import open_workspace
+from sidecar.workspace import Workspace, open_workspace
 
 
 def _job(
@@ -26,19 +27,33 @@ def _job(
     *,
     looking: bool,
 ) -> Exit:
-    """Run one job with progress, print its report, answer its code."""
+    """Run one job with progress, then tell sinks; print its report, answer its code, whatever became of the sinks."""
     progress = ProgressManager(action, (view(context.loaded.settings.log.format),))
 
-    async def whole() -> JobReport:
+    async def whole() -> tuple[JobReport, list[dict[str, Any]]]:
         async with open_workspace(context.loaded, os.environ, looking=looking) as workspace:
+            tell = _nobody if looking or not workspace.settings.ingest.sinks else await _sinks(workspace)
             try:
-                return await work(workspace.orchestrator, progress)
+                report = await work(workspace.orchestrator, progress)
             finally:
                 progress.close()
+            return report, await tell()
 
-    report = run_async(whole())
-    context.show(report.as_json(), lambda: text(report))
+    report, sinks = run_async(whole())
+    told = {"sinks": sinks} if sinks else {}
+    context.show(report.as_json() | told,
+                 lambda: "\n\n".join([text(report), *([tables.told_text(sinks)] if sinks else [])]))  # fmt: skip
     return code_of_job(report)
+
+
+async def _sinks(work: Workspace) -> Callable[[], Awaitable[list[dict[str, Any]]]]:
+    from sidecar.cli import afterwards  # not for everybody
+
+    return await afterwards.prepare(work)
+
+
+async def _nobody() -> list[dict[str, Any]]:
+    return []
 
 
 def sync(context: Context, names: Sequence[str], *, dry_run: bool) -> Exit:

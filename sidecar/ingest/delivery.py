@@ -18,7 +18,7 @@ from sidecar.errors import ManifestDamaged, MediaSyncError
 from sidecar.events import Event, FilePurged, FileStored, SinkTold
 from sidecar.ingest.base import MediaIngest, Record, SinkDown, SinkRefused
 from sidecar.ingest.records import record_of
-from sidecar.manifest import Due, Manifest, Told, deliveries
+from sidecar.manifest import Asked, Due, Manifest, Told, deliveries
 
 LOOK_EVERY = 2.0  # seconds between looks at the log of changes; what was stored or purged is told at once
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 300.0  # seconds before a sink that is down is tried again
@@ -51,6 +51,8 @@ class Delivery:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._wake = asyncio.Event()
         self._most = deliveries.RECORDS
+        self._asked_ns: int | None = None  # when the newest asking was, at the last beginning
+        self._retried = 0  # of what was refused, up to this file
 
     # -- the endless way --------------------------------------------------------------------------------------------
 
@@ -102,11 +104,13 @@ class Delivery:
         return longest * (0.5 + self._chance() / 2)
 
     async def _wait(self, seconds: float) -> None:
-        """Until the sink is to be tried again; what waits is counted meanwhile."""
+        """Until the sink is to be tried again, or somebody asks for it; what waits is counted meanwhile."""
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:
             await asyncio.sleep(min(left, LOOK_EVERY))
             await self._show_down()
+            if (await asyncio.to_thread(self._table.asked, self.name)).again_ns != self._asked_ns:
+                return
 
     async def _show_down(self) -> None:
         """What cannot be counted now is counted later. Raises ManifestDamaged."""
@@ -126,31 +130,41 @@ class Delivery:
     # -- one way ----------------------------------------------------------------------------------------------------
 
     async def catch_up(self) -> None:
-        """Tell every change that waits. Raises SinkDown, and what the manifest raises."""
+        """Tell every change that waits, and what was asked for besides. Raises SinkDown, and what the manifest raises.
+
+        What happens meanwhile comes between: a long backfill holds up nothing new.
+        """
+        self._asked_ns = (await asyncio.to_thread(self._table.asked, self.name)).again_ns
         await self._reach()
+        await self._tell_changes()
+        while await self._tell_asked():
+            await self._tell_changes()
+        if self._problem or not self._came:
+            await self._keep([])  # it is up, although nothing was told
+
+    async def _tell_changes(self) -> None:
         while due := await asyncio.to_thread(self._table.due, self.name, self._most,
                                             read_first=self._read_first):  # fmt: skip
             for some in _alike(due):
                 await self._keep(await self._told(some), place=some[-1].seq)
             self._most = min(deliveries.RECORDS, self._most * 2)
-        if self._problem or not self._came:
-            await self._keep([])  # it is up, although nothing was told
 
-    async def retry(self) -> None:
-        """Tell once more of every file that was refused. Raises as `catch_up`."""
-        await self._reach()
-        after = 0
-        while due := await asyncio.to_thread(self._table.due_again, self.name, after):
-            await self._keep(await self._told(due))
-            after = due[-1].file_id
-
-    async def backfill(self) -> None:
-        """Tell of every file that was ever stored, from where the last backfill was cut short. Raises as `catch_up`."""
-        await self._reach()
-        await asyncio.to_thread(self._table.begin_filling, self.name)
-        while due := await asyncio.to_thread(self._table.due_to_fill, self.name):
-            await self._keep(await self._told(due), filled=due[-1].file_id)
-        await asyncio.to_thread(self._table.end_filling, self.name)
+    async def _tell_asked(self) -> bool:
+        """A batch of what was refused, else one of the backfill; answers whether anything was asked for."""
+        asked = await asyncio.to_thread(self._table.asked, self.name)
+        if asked.again_ns is not None:
+            if due := await asyncio.to_thread(self._table.due_again, self.name, self._retried):
+                await self._keep(await self._told(due))
+                self._retried = due[-1].file_id
+            else:
+                await asyncio.to_thread(self._table.end_again, self.name, asked.again_ns)
+                self._retried = 0
+        elif asked.filling is not None:
+            if due := await asyncio.to_thread(self._table.due_to_fill, self.name):
+                await self._keep(await self._told(due), filled=due[-1].file_id)
+            else:
+                await asyncio.to_thread(self._table.end_filling, self.name)
+        return asked != Asked()
 
     async def note(self, error: MediaSyncError) -> None:
         """Leave word of what keeps the sink from being told. Raises ManifestDamaged."""

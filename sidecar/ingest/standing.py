@@ -25,7 +25,7 @@ class Standing:
     def as_json(self) -> dict[str, Any]:
         """The shape of `status --json` and `ingest status --json`. Times in ns since the epoch, counts of files."""
         row = self.row or SinkRow(self.name)
-        filling = None if row.filling is None else {"at": row.filling.at, "upto": row.filling.upto}
+        filling = row.asked.filling
         return {
             "name": self.name,
             "type": self.settings.type or self.name,
@@ -33,7 +33,8 @@ class Standing:
             "backlog": row.backlog,
             "refused": row.refused,
             "unfilled": row.unfilled,
-            "filling": filling,
+            "retrying": row.asked.again_ns is not None,
+            "filling": None if filling is None else {"at": filling.at, "upto": filling.upto},
             "told": row.told,
             "told_ns": row.told_ns,
             "problem": self.problem or None,

@@ -18,10 +18,11 @@ from sidecar.manifest.rows import (
     Waiting,
 )
 from sidecar.manifest.search import Copy, ItemFilter, Search
-from sidecar.manifest.sinkrows import Backfill, Due, SinkRow, Told
+from sidecar.manifest.sinkrows import Asked, Backfill, Due, SinkRow, Told
 from sidecar.manifest.store import Manifest
 
 __all__ = [
+    "Asked",
     "Backfill",
     "Copy",
     "CostRow",

@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from sidecar.manifest.findings import FORGET_FOLLOWED, MEDIA, Finding
-from sidecar.manifest.sinkrows import Backfill, Due, SinkRow, Told
+from sidecar.manifest.sinkrows import Asked, Backfill, Due, SinkRow, Told
 
 RECORDS = 500  # in a batch
 TEXT = 4 << 20  # characters of what was found out about them; one that has more comes alone
@@ -71,7 +71,7 @@ class DeliveryTable:
         `read_first`: none that the media steps have not got to yet.
         """
         rows = self._read(
-            "SELECT c.seq, c.what != 'stored', c.file_id, coalesce(length(n.told), 0) "
+            "SELECT c.seq, c.what NOT IN ('stored', 'read'), c.file_id, coalesce(length(n.told), 0) "
             f"{_PENDING} ORDER BY c.seq LIMIT ?",
             (_PREFIX + sink, read_first, most),
         )
@@ -136,16 +136,27 @@ class DeliveryTable:
             db.execute("UPDATE sinks SET problem = ?, problem_ns = coalesce(problem_ns, ?) "
                        "WHERE name = ? AND problem IS NOT ?", (problem, now_ns, sink, problem))  # fmt: skip
 
-    def begin_filling(self, sink: str) -> None:
-        """Begin a backfill of every file whose change is not waiting anyway; one that is under way goes on."""
+    # -- what is asked for besides ----------------------------------------------------------------------------------
+
+    def ask(self, sinks: Iterable[str], now_ns: int, *, everything: bool) -> None:
+        """Have these sinks told once more what they refused; `everything`: also every file whose change is not waiting
+        anyway. A backfill that is under way goes on. For any process: who delivers looks for it.
+        """
         with self._transaction() as db:
-            db.execute(
-                "UPDATE sinks SET filling = 0, fills_to = coalesce("
-                "(SELECT min(c.file_id) - 1 FROM changes c, followers w "
-                "WHERE w.name = ?1 AND c.seq > w.seq AND c.what = 'stored'), (SELECT max(id) FROM files), 0) "
-                "WHERE name = ?2 AND filling IS NULL",
-                (_PREFIX + sink, sink),
-            )
+            for sink in sinks:
+                db.execute("UPDATE sinks SET again_ns = ? WHERE name = ?", (now_ns, sink))
+                if everything:
+                    db.execute(_BEGIN_FILLING, (_PREFIX + sink, sink))
+
+    def asked(self, sink: str) -> Asked:
+        """What is still to be done of what was asked for."""
+        rows = self._read("SELECT again_ns, filling, fills_to FROM sinks WHERE name = ?", (sink,))
+        return _asked(*rows[0]) if rows else Asked()
+
+    def end_again(self, sink: str, asked_ns: int) -> None:
+        """Record that all was told that was asked for at that time; what was asked for since stays."""
+        with self._transaction() as db:
+            db.execute("UPDATE sinks SET again_ns = NULL WHERE name = ? AND again_ns = ?", (sink, asked_ns))
 
     def end_filling(self, sink: str) -> None:
         """Record that the backfill under way has told of everything."""
@@ -166,13 +177,13 @@ class DeliveryTable:
         """All sinks that follow, by name."""
         rows = self._read(
             "SELECT s.name, (SELECT count(*) FROM refused WHERE sink = s.name), "
-            "(SELECT count(*) FROM files WHERE id < s.first_file AND id > s.filled), s.filling, s.fills_to, s.told, "
-            "s.told_ns, s.problem, s.problem_ns FROM sinks s ORDER BY s.name",
+            "(SELECT count(*) FROM files WHERE id < s.first_file AND id > s.filled), s.again_ns, s.filling, "
+            "s.fills_to, s.told, s.told_ns, s.problem, s.problem_ns FROM sinks s ORDER BY s.name",
             (),
         )
         return [
-            SinkRow(name, self.backlog(name), refused, unfilled, None if at is None else Backfill(at, upto), *rest)
-            for name, refused, unfilled, at, upto, *rest in rows
+            SinkRow(name, self.backlog(name), refused, unfilled, _asked(again_ns, at, upto), *rest)
+            for name, refused, unfilled, again_ns, at, upto, *rest in rows
         ]
 
     def refusals(self, sink: str, limit: int) -> list[tuple[int, bytes, str, int]]:
@@ -205,6 +216,11 @@ _PENDING = (
     "AND (NOT ? OR c.seq < coalesce((SELECT min(seq) FROM changes WHERE what = 'stored' "
     f"AND seq > (SELECT seq FROM followers WHERE name = '{MEDIA}')), c.seq + 1))"
 )
+_BEGIN_FILLING = (
+    "UPDATE sinks SET filling = 0, fills_to = coalesce((SELECT min(c.file_id) - 1 FROM changes c, followers w "
+    "WHERE w.name = ?1 AND c.seq > w.seq AND c.what = 'stored'), (SELECT max(id) FROM files), 0) "
+    "WHERE name = ?2 AND filling IS NULL"
+)
 _LACKING = """
     WITH place AS (
         SELECT s.first_file, s.filled, w.seq FROM sinks s JOIN followers w ON w.name = ?2 WHERE s.name = ?1
@@ -225,6 +241,10 @@ def _cut(rows: Sequence[tuple[int, int, int, int]]) -> list[tuple[int, bool, int
             break
         some.append((seq, bool(went), file_id))
     return some
+
+
+def _asked(again_ns: int | None, at: int | None, upto: int) -> Asked:
+    return Asked(again_ns, None if at is None else Backfill(at, upto))
 
 
 def _finding(sha256: bytes, told: str | None, problems: str | None) -> Finding:

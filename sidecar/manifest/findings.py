@@ -115,6 +115,7 @@ class FindingTable:
     def keep(self, findings: Sequence[Finding], place: int, now_ns: int) -> None:
         """Record what was found out, and go on behind `place`: its files can be found by their words from here on."""
         with self._transaction() as db:
+            _tell_again(db, findings, place)
             for one in findings:
                 _unindex(db, one.hash)
             db.executemany(
@@ -168,6 +169,25 @@ _FORGOTTEN = (
 def _unindex(db: sqlite3.Connection, sha256: bytes) -> None:
     """Take the words of a content's files out of the index, which has to be told again what they were."""
     db.execute(_FORGOTTEN, (sha256,))
+
+
+def _tell_again(db: sqlite3.Connection, findings: Sequence[Finding], place: int) -> None:
+    """Log that more is known of files that sinks may have been told of already. Those that come before `place` are
+    told of when they are read, as long as no sink is ahead of the steps.
+    """
+    ((here, furthest),) = db.execute(_PLACES, (MEDIA,))
+    for one in findings if furthest is not None else ():
+        had = db.execute("SELECT told, problems FROM findings WHERE hash = ?", (one.hash,)).fetchone()
+        if (furthest > here or had) and (had or ("{}", "[]")) != (_json(one.told), _json(one.problems)):
+            db.execute(_READ, (one.hash, max(here, furthest), place))
+
+
+# Where the media steps are, and the sink that is furthest.
+_PLACES = "SELECT seq, (SELECT max(seq) FROM followers WHERE name LIKE 'sink:%') FROM followers WHERE name = ?"
+_READ = (
+    "INSERT INTO changes (file_id, what) SELECT id, 'read' FROM files WHERE hash = ? "
+    "AND id NOT IN (SELECT file_id FROM changes WHERE seq > ? AND seq <= ? AND what = 'stored')"
+)
 
 
 def _json(value: Any) -> str:

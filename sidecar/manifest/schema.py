@@ -178,6 +178,10 @@ _MIGRATIONS = (
         PRIMARY KEY (sink, file_id)
     ) STRICT, WITHOUT ROWID;
     """,
+    # when somebody last asked to tell a sink once more what it refused, until that is done
+    """
+    ALTER TABLE sinks ADD COLUMN again_ns INTEGER;
+    """,
 )
 
 VERSION = len(_MIGRATIONS)

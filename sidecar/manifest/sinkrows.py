@@ -47,6 +47,14 @@ class Backfill:
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """What somebody asked to tell a sink besides what happens: when the refused were asked for, and the backfill."""
+
+    again_ns: int | None = None
+    filling: Backfill | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class SinkRow:
     """How a sink stands. `backlog` are changes that it was not told of, `unfilled` older files that only a backfill
     tells it of, `refused` files that it would not take; `problem` is what keeps it from being told, since `problem_ns`.
@@ -56,7 +64,7 @@ class SinkRow:
     backlog: int = 0
     refused: int = 0
     unfilled: int = 0
-    filling: Backfill | None = None
+    asked: Asked = Asked()
     told: int = 0
     told_ns: int | None = None
     problem: str | None = None

@@ -10,7 +10,6 @@ import asyncio
 import os
 import time
 from collections.abc import Callable, Coroutine, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,7 +28,7 @@ from sidecar.media.thumbnails import Thumbnails
 from sidecar.media.workers import Examined, Workers
 from sidecar.models import NS
 
-REST = 20.0  # seconds without work until the processes are let go
+REST = 20.0  # seconds without work until the processes are let go, and it is looked whether somebody asked for any
 AGAIN = 30.0  # seconds until it is tried again when the disk or the manifest refused
 
 
@@ -71,11 +70,10 @@ class MediaPipeline:
                 logger.warning("media: nothing is looked into for now: {}", line)
                 await asyncio.sleep(AGAIN)
                 continue
-            with suppress(TimeoutError):
+            try:
                 await asyncio.wait_for(self._news.wait(), REST)
-                continue
-            await self._workers.rest()
-            await self._news.wait()
+            except TimeoutError:
+                await self._workers.rest()
 
     async def catch_up(self) -> int:
         """Look into everything that is there; answers how many contents. Raises MediaSyncError, OSError."""

@@ -50,7 +50,7 @@ def test_one_shot(cli: Program, generator: MakeGenerator, tmp_path: Path) -> Non
     assert (told["files"], told["thumbnails"]) == (2, 1)
     assert {problem["library_path"] for problem in told["problems"]} == {"gen/none.png"}
     assert found(cli, "fox -cat") == ["fox.png"]
-    assert cli("index", "--json").ok().json == {"files": 0, "thumbnails": 0, "problems": []}
+    assert cli("index", "--json").ok().json == {"files": 0, "thumbnails": 0, "problems": [], "left_to_serve": 0}
     assert cli("index", "--again", "--json").ok().json["files"] == 2
     assert found(cli, "fox -cat") == ["fox.png"]
     assert "looked into 0 files" in cli("index").ok().out

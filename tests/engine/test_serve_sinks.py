@@ -13,7 +13,8 @@ from tests.conftest import MakeGenerator
 from tests.engine.commands import eventually, heavy_png, log_lines, serving, stop
 from tests.engine.purging import DAY, bench, filled, outcomes, pictures, purge, states
 from tests.rig.program import Program
-from tests.unit.ingest.telling import said
+from tests.unit.ingest.telling import known, said
+from tests.unit.media.test_workers import picture
 
 NO_MEDIA = {"MEDIA_SYNC_MEDIA__ENABLED": "false"}
 YET = "not delivered to out yet"
@@ -42,7 +43,8 @@ def test_originals_stay_until_a_required_sink_has_them(cli: Program, generator: 
         assert before
         assert made.files() == {b"a.png", b"b.png", b"c.png"}, "the sink has none of them"
         out.parent.mkdir()
-        eventually(lambda: made.files() == {b"c.png"}, "the purge of what is old and delivered", 180)
+        eventually(lambda: cli("status", "--json").json["sources"][0]["purged"] == 2, "what is old and delivered", 180)
+        assert made.files() == {b"c.png"}
         eventually(lambda: [line for line in said(out) if line[0] == "retract"] == [
             ("retract", "a.png", "purged"), ("retract", "b.png", "purged")], "what was purged is told")  # fmt: skip
         code, err = stop(process)
@@ -67,11 +69,45 @@ def test_a_purge_keeps_what_a_required_sink_lacks(cli: Program, generator: MakeG
     assert outcomes(purge(cli, one, "--dry-run", env=sink(tmp_path / "x", required=False))[1])["a.png"][0] == (
         "would purge"
     )
-    cli("ingest", "retry", env=env).ok()
+    assert [event for event, _, _ in said(tmp_path / "out.jsonl")] == ["ingest", "ingest"], "told behind the purge"
     code, report = purge(cli, one, env=env)
     assert outcomes(report) == {"a.png": ("purged", ""), "b.png": ("purged", "")}
-    cli("ingest", "retry", env=env).ok()
     assert said(tmp_path / "out.jsonl")[2:] == [("retract", "a.png", "purged"), ("retract", "b.png", "purged")]
+
+
+def test_one_command_tells_sinks_behind_its_job(cli: Program, generator: MakeGenerator, tmp_path: Path) -> None:
+    made = generator()
+    made.put({"fox.png": picture(tmp_path / "fox.png").read_bytes(), "cut.png": b"no picture"}, age=700)
+    out, source = tmp_path / "receiver" / "out.jsonl", ("--source", f"a={made.name}:/output")
+    env = sink(out) | {"MEDIA_SYNC_MEDIA__ENABLED": "true"}
+    cli("sync", "--dry-run", *source, env=env).ok()
+    done = cli("sync", "--json", *source, env=env).ok()
+    (told,) = done.json["sinks"]
+    assert (told["ok"], told["backlog"]) == (False, 2), "a sink that is down is no fault of the sync"
+    assert "sink out was not told everything" in done.err
+    out.parent.mkdir()
+    text = cli("run", *source, env=env).ok().out
+    assert text.splitlines()[-1].split() == ["out", "2", "0", "0"]
+    assert {record.path: (record.metadata or {}).get("prompt") for record in known(out).values()} == {
+        "fox.png": "a red fox", "cut.png": None,
+    }  # fmt: skip
+    wrong = cli("sync", *source, env=env | {"MEDIA_SYNC_INGEST__SINKS__OUT__PATH": "relative"})
+    assert (wrong.code, "ingest.sinks.out: path" in wrong.err) == (2, True)
+
+
+def test_while_serve_runs_it_does_what_is_asked_for(cli: Program, generator: MakeGenerator, tmp_path: Path) -> None:
+    made = generator()
+    made.put({"fox.png": picture(tmp_path / "fox.png").read_bytes()}, age=700)
+    out = tmp_path / "out.jsonl"
+    cli.env = sink(out) | {"MEDIA_SYNC_MEDIA__ENABLED": "true"}
+    with serving(cli, "--source", f"a={made.name}:/output"):
+        eventually(lambda: said(out) == [("ingest", "fox.png", "stored")], "the record")
+        assert "serve does it now" in cli("ingest", "backfill").ok().out
+        eventually(lambda: said(out) == [("ingest", "fox.png", "stored")] * 2, "the backfill")
+        assert cli("index").ok().out.strip() == "serve looks into files by itself: 0 wait"
+        assert cli("index", "--again", "--json").ok().json["left_to_serve"] == 1
+        eventually(lambda: cli("status", "--json").json["unread"] == 0, "another look")
+    assert len(said(out)) == 2, "it found out nothing new"
 
 
 async def test_the_last_look_before_a_deletion_asks_again(

@@ -84,6 +84,12 @@ def way(pictures: Pictures, sink: MediaIngest | Path, name: str = "out", *, read
                     clock_ns=lambda: NOW)  # fmt: skip
 
 
+async def asked(pictures: Pictures, one: Delivery, *, everything: bool = False) -> None:
+    """What `ingest retry` and `ingest backfill` do."""
+    pictures.table.ask([one.name], NOW, everything=everything)
+    await one.catch_up()
+
+
 def lines(path: Path) -> list[tuple[str, Record]]:
     """Every line: what it was told as, and the record."""
     found = []

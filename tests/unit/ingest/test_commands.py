@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from sidecar.host.locks import LOCK, take_lock
+from sidecar.models import NS
 from tests.rig.program import Program
 from tests.unit.ingest.telling import Pictures, known, said
 
@@ -35,7 +38,7 @@ def test_what_waits_is_told_and_shown(cli: Program, pictures: Pictures, tmp_path
     assert [(one["name"], one["type"], one["problem"]) for one in before] == [("out", "jsonlines", "not tried yet")]
     done = cli("ingest", "retry", "--json").ok()
     assert done.json == {"sinks": [{"name": "out", "ok": True, "told": 2, "backlog": 0, "refused": 0, "unfilled": 0,
-                                    "problem": None}]}  # fmt: skip
+                                    "problem": None}], "left_to_serve": False}  # fmt: skip
     assert [path for _, path, _ in said(tmp_path / "out.jsonl")] == ["a", "b"]
     pictures.purge("a")
     (one,) = cli("ingest", "status", "--json").ok().json["sinks"]
@@ -82,7 +85,7 @@ def test_what_was_not_looked_into_stays_and_is_said(cli: Program, pictures: Pict
     assert "2 changes wait until their files were looked into" in done.out
 
 
-def test_while_serve_runs_nothing_else_tells(cli: Program, pictures: Pictures) -> None:
+def test_while_another_command_has_the_state_nothing_else_tells(cli: Program, pictures: Pictures) -> None:
     release = take_lock(cli.state / LOCK, "state")
     try:
         for command in ("retry", "backfill"):
@@ -90,6 +93,24 @@ def test_while_serve_runs_nothing_else_tells(cli: Program, pictures: Pictures) -
             assert done.code == 5
             assert "in use by another media-sync process" in done.err
         cli("ingest", "status").ok()
+    finally:
+        release()
+
+
+def test_serve_is_asked_when_it_has_the_state(cli: Program, pictures: Pictures) -> None:
+    release = take_lock(cli.state / LOCK, "state")
+    try:
+        pictures.manifest.set_note("serve", json.dumps({"beat_ns": time.time_ns(), "after_job": 0}))
+        assert "serve does not know the sink" in cli("ingest", "retry").err
+        pictures.table.follow(["out"])
+        assert cli("ingest", "backfill", "--json").ok().json["left_to_serve"] is True
+        assert pictures.table.asked("out").filling is not None
+        assert "serve does it now" in cli("ingest", "retry").ok().out
+        assert pictures.table.asked("out").again_ns is not None
+        (one,) = cli("ingest", "status", "--json").ok().json["sinks"]
+        assert (one["retrying"], one["filling"]) == (True, {"at": 0, "upto": 0})
+        pictures.manifest.set_note("serve", json.dumps({"beat_ns": time.time_ns() - 10 * 60 * NS, "after_job": 0}))
+        assert cli("ingest", "retry").code == 5, "what has the state now is no serve"
     finally:
         release()
 

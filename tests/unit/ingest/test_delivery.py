@@ -15,10 +15,10 @@ from sidecar.events import Bus, Event, FileStored, SinkTold
 from sidecar.ingest.base import SinkDown
 from sidecar.ingest.delivery import Delivery
 from sidecar.ingest.webhook import Webhook
-from sidecar.manifest import deliveries
+from sidecar.manifest import Asked, Finding, deliveries
 from sidecar.telling.metrics import counting
 from tests.unit.ingest.receiver import Receiver, receiving
-from tests.unit.ingest.telling import NOW, Pictures, known, lines, said, sha, way
+from tests.unit.ingest.telling import NOW, Pictures, asked, known, lines, said, sha, way
 
 
 @pytest.fixture
@@ -102,7 +102,7 @@ async def test_the_same_content_at_the_same_place_again_is_the_same_record(pictu
     assert len(known(out)) == 1
     pictures.purge("a")
     pictures.store(a="1")
-    await one.backfill()
+    await asked(pictures, one, everything=True)
     await one.catch_up()
     assert [record.state for record in known(out).values()] == ["stored"]
 
@@ -220,14 +220,14 @@ async def test_a_sink_that_comes_later_gets_what_is_in_the_log_and_by_backfill_t
         {numbers[2]: "first"}
     )
     pictures.purge("a")
-    await later.backfill()
+    await asked(pictures, later, everything=True)
     assert {(r.path, r.state) for r in known(tmp_path / "later.jsonl").values()} == {
         ("a", "purged"), ("b", "stored"), ("c", "stored")
     }  # fmt: skip
     await later.catch_up()
     assert pictures.table.lacking(["later"], numbers) == {}
     row = next(row for row in pictures.table.standings() if row.name == "later")
-    assert (row.backlog, row.unfilled, row.filling) == (0, 0, None)
+    assert (row.backlog, row.unfilled, row.asked) == (0, 0, Asked())
 
 
 async def test_a_backfill_goes_on_where_it_was_cut_short(
@@ -240,14 +240,14 @@ async def test_a_backfill_goes_on_where_it_was_cut_short(
     receiver.batches.clear()
     receiver.answers = [200, 503]
     with pytest.raises(SinkDown):
-        await one.backfill()
+        await asked(pictures, one, everything=True)
     (row,) = pictures.table.standings()
-    assert (row.filling.at, row.filling.upto) == (4, 10)
+    assert (row.asked.filling.at, row.asked.filling.upto) == (4, 10)
     pictures.store(new="new")
-    await way(pictures, posting(receiver)).backfill()
+    await asked(pictures, way(pictures, posting(receiver)), everything=True)
     await one.close()
     paths = [record["path"] for batch in receiver.batches for record in batch]
-    assert paths == [f"f{n}" for n in range(10)], "what came meanwhile waits in the log"
+    assert paths == [*(f"f{n}" for n in range(4)), "new", *(f"f{n}" for n in range(4, 10))], "what is new comes first"
 
 
 async def test_a_backfill_leaves_to_the_log_what_is_in_it(pictures: Pictures, out: Path) -> None:
@@ -257,9 +257,92 @@ async def test_a_backfill_leaves_to_the_log_what_is_in_it(pictures: Pictures, ou
     pictures.read()
     await one.catch_up()
     pictures.store(b="2")
-    await one.backfill()
+    await asked(pictures, one, everything=True)
     assert said(out) == [("ingest", "a", "stored")] * 2
     assert pictures.table.lacking(["out"], [pictures.number("b")]) == {pictures.number("b"): "out"}
+
+
+async def test_who_delivers_does_what_another_process_asks_for(
+    pictures: Pictures, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sidecar.ingest.delivery.LOOK_EVERY", 0.01)
+    pictures.store(a="1", b="2")
+    receiver.refuses = {"b"}
+    beside = Pictures(pictures.state)
+    async with running(way(pictures, posting(receiver))):
+        await eventually(lambda: len(pictures.table.refusals("out", 10)) == 1)
+        receiver.refuses = set()
+        beside.table.ask(["out"], NOW, everything=False)
+        await eventually(lambda: pictures.table.asked("out") == Asked())
+        assert receiver.paths() == ["a", "b"]
+        beside.table.ask(["out"], NOW, everything=True)
+        await eventually(lambda: pictures.table.asked("out") == Asked())
+    assert receiver.paths() == ["a", "b", "a", "b"]
+    beside.manifest.close()
+
+
+async def test_asking_ends_the_pause_of_a_sink_that_was_down(
+    pictures: Pictures, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sidecar.ingest.delivery.LOOK_EVERY", 0.01)
+    monkeypatch.setattr("sidecar.ingest.delivery.FIRST_PAUSE", 3600.0)
+    monkeypatch.setattr("sidecar.ingest.delivery.LONGEST_PAUSE", 3600.0)
+    receiver.answers = [503, 503]
+    pictures.store(a="1")
+    async with running(way(pictures, posting(receiver))):
+        await eventually(lambda: receiver.answers == [503])
+        pictures.table.ask(["out"], NOW, everything=False)
+        await eventually(lambda: receiver.answers == [])
+        pictures.table.ask(["out"], NOW + 1, everything=False)  # what was asked for before is not done yet
+        await eventually(lambda: pictures.table.backlog("out") == 0)
+
+
+# what is read once more
+
+
+async def test_what_is_found_out_later_is_told_once_more(pictures: Pictures, out: Path) -> None:
+    one = way(pictures, out, read_first=True)
+    pictures.store(a="1", b="1", c="2")
+    pictures.read(**{"1": {"seed": 1}})
+    await one.catch_up()
+    assert said(out) == [("ingest", name, "stored") for name in "abc"]
+    pictures.manifest.findings.forget()
+    pictures.read(**{"1": {"seed": 2}})
+    await one.catch_up()
+    assert [(r.path, r.metadata) for _, r in lines(out)][3:] == [("a", {"seed": 2}), ("b", {"seed": 2})], (
+        "nothing new is known of c"
+    )
+    pictures.read()
+    assert pictures.logged() == 0, "and everybody is behind it"
+
+
+async def test_what_is_looked_into_after_it_was_told_is_told_once_more(pictures: Pictures, out: Path) -> None:
+    """The media steps were off, and are on now."""
+    one = way(pictures, out)
+    pictures.store(a="1")
+    await one.catch_up()
+    pictures.vanish("a")
+    await one.catch_up()
+    pictures.read(**{"1": {"seed": 1}})
+    await one.catch_up()
+    assert said(out) == [("ingest", "a", "stored"), ("retract", "a", "vanished"), ("ingest", "a", "vanished")]
+    assert lines(out)[-1][1].metadata == {"seed": 1}
+
+
+async def test_a_copy_that_was_damaged_and_came_again_is_told_with_what_is_known_now(
+    pictures: Pictures, out: Path
+) -> None:
+    one = way(pictures, out, read_first=True)
+    pictures.store(a="1")
+    (unread,), place = pictures.manifest.findings.unread()
+    assert place is not None
+    pictures.manifest.findings.keep([Finding(unread.hash, problems=("its copy cannot be read",))], place, NOW)
+    await one.catch_up()
+    pictures.store(b="1")
+    pictures.read(**{"1": {"seed": 1}})
+    await one.catch_up()
+    assert {r.path: r.metadata for r in known(out).values()} == {"a": {"seed": 1}, "b": {"seed": 1}}
+    assert [r.path for _, r in lines(out)] == ["a", "b", "a"]
 
 
 # refused
@@ -281,7 +364,7 @@ async def test_the_one_that_is_refused_is_set_aside_and_the_others_go_on(
     bad = {pictures.number("f3"), pictures.number("f7")}
     assert set(pictures.table.lacking(["out"], range(1, 11))) == bad
     receiver.refuses = {"f7"}
-    await one.retry()
+    await asked(pictures, one)
     assert [path for _, path, _, _ in pictures.table.refusals("out", 10)] == [b"gen/f7"]
     receiver.refuses = set()
     pictures.purge("f7")

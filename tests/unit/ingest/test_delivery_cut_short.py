@@ -14,9 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sidecar.ingest.base import Record, SinkDown
+from sidecar.ingest.delivery import Delivery
 from sidecar.ingest.jsonlines import JsonLines
 from sidecar.manifest import Manifest, deliveries
-from tests.unit.ingest.telling import Pictures, known, lines, sha, way
+from tests.unit.ingest.telling import Pictures, asked, known, lines, sha, way
 
 NAMES = ("a", "b", "c")
 CONTENTS = ("1", "2")
@@ -64,7 +65,7 @@ STEP = st.one_of(
     st.tuples(st.sampled_from(["purge", "vanish", "distrust"]), st.sampled_from(NAMES)),
     st.tuples(st.just("read"), st.none()),
     st.tuples(
-        st.sampled_from(["catch_up", "backfill"]),
+        st.sampled_from(["catch_up", "retry", "backfill"]),
         st.one_of(st.none(), st.tuples(st.integers(1, 4), st.sampled_from(PLACES), st.booleans())),
     ),
 )
@@ -85,12 +86,19 @@ def whole(out: Path) -> bool:
     return not out.exists() or out.read_bytes().endswith(b"\n") or not out.stat().st_size
 
 
+async def told(pictures: Pictures, one: Delivery, what: str) -> None:
+    if what == "catch_up":
+        await one.catch_up()
+    else:
+        await asked(pictures, one, everything=what == "backfill")
+
+
 async def deliver(pictures: Pictures, out: Path, what: str, fault: Any, *, read_first: bool) -> None:
     """One process that tells: it begins with what is on disk, and may be killed."""
     before = len(lines(out)) if whole(out) else None
     if fault is None:
         one = way(pictures, out, read_first=read_first)
-        await getattr(one, what)()
+        await told(pictures, one, what)
     else:
         calls, where, down = fault
         one = way(pictures, Mortal(out, calls, where, down=down), read_first=read_first)
@@ -107,7 +115,7 @@ async def deliver(pictures: Pictures, out: Path, what: str, fault: Any, *, read_
 
                 patch.setattr(one._table, "keep", keep)
             with suppress(Killed, SinkDown):  # that is what was asked for
-                await getattr(one, what)()
+                await told(pictures, one, what)
     if before is not None and whole(out):
         true = now(pictures.manifest)
         for _, record in lines(out)[before:]:
@@ -128,7 +136,7 @@ def test_what_a_sink_knows_is_true_in_the_end(steps: list[Any], read_first: bool
                     pictures.store(**how)
                 elif what == "read":
                     pictures.read(**{content: {"prompt": content} for content in CONTENTS})
-                elif what in ("catch_up", "backfill"):
+                elif what in ("catch_up", "retry", "backfill"):
                     await deliver(pictures, out, what, how, read_first=read_first)
                 elif there(pictures, how):
                     getattr(pictures, what)(how)
