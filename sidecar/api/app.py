@@ -12,7 +12,7 @@ from sidecar.api.checks import Checks
 from sidecar.api.feed import Feed
 from sidecar.api.gate import Gate
 from sidecar.api.guards import API, Places
-from sidecar.api.routes import events, items, jobs, live, page, probes, purge, session, status
+from sidecar.api.routes import events, ingest, items, jobs, live, page, probes, purge, session, status
 from sidecar.api.tokens import Keys
 from sidecar.telling.jobs import job, progress
 
@@ -26,7 +26,7 @@ def make_app(board: Board, keys: Keys) -> FastAPI:
     app.state.checks = Checks(board)
     app.state.feed = _feed(board)
     problems.install(app)
-    for part in (status, jobs, items, purge, session, events, live):
+    for part in (status, jobs, items, purge, ingest, session, events, live):
         app.include_router(part.router, prefix=API)
     for part in (probes, page):
         app.include_router(part.router)

@@ -257,6 +257,13 @@ class Totals(Shape):
     waiting: int
 
 
+class Filling(Shape):
+    """How far a backfill is: files are told in the order of their numbers."""
+
+    at: int
+    upto: int
+
+
 class SinkShape(Shape):
     """A receiver of records, and how far it was told."""
 
@@ -266,8 +273,30 @@ class SinkShape(Shape):
     backlog: int = Field(description="Changes that it was not told of yet.")
     refused: int = Field(description="Files that it would not take.")
     unfilled: int = Field(description="Older files, which only a backfill tells it of.")
+    retrying: bool = Field(description="Whether what it refused is being told once more.")
+    filling: Filling | None = Field(description="The backfill under way.")
     told_at: Time | None = Field(description="When it last took something.")
     problem: str | None = Field(description="What keeps it from being told; null when nothing does.")
+
+
+class SinkList(Shape):
+    """The sinks of the settings."""
+
+    sinks: list[SinkShape]
+
+
+class Refusal(Shape):
+    """A file that a sink would not take."""
+
+    library_path: str
+    reason: str
+    at: Time
+
+
+class SinkWithRefusals(SinkShape):
+    """A sink, and what it would not take."""
+
+    refusals: list[Refusal]
 
 
 class Status(Shape):
@@ -282,4 +311,5 @@ class Status(Shape):
     sources: list[SourceShape]
     totals: Totals
     sinks: list[SinkShape]
+    unread: int = Field(description="Stored files that are still to be looked into for type, metadata and thumbnail.")
     version: str

@@ -77,9 +77,14 @@ def totals(sources: Sequence[SourceTotals]) -> Json:
 def sink(standing: Standing) -> Json:
     """A sink and how it stands."""
     told = standing.as_json()
-    kept = ("name", "type", "required", "backlog", "refused", "unfilled")
+    kept = ("name", "type", "required", "backlog", "refused", "unfilled", "retrying", "filling")
     problem = SECRETS.hide(standing.problem) or None
     return {key: told[key] for key in kept} | {"told_at": maybe_moment(told["told_ns"]), "problem": problem}
+
+
+def refusal(_: int, library_path: bytes, reason: str, at_ns: int) -> Json:
+    """A file that a sink would not take."""
+    return {"library_path": shown(library_path), "reason": SECRETS.hide(reason), "at": moment(at_ns)}
 
 
 def successes(jobs: Sequence[JobView]) -> dict[str, int]:

@@ -21,6 +21,8 @@ async def telling(tools: Tools) -> AsyncIterator[Metrics]:
     rows = await asyncio.to_thread(tools.manifest.jobs, REMEMBERED)
     async with AsyncExitStack() as stack:
         metrics = stack.enter_context(counting(tools.bus, [view_of(row) for row in rows]))
+        if tools.settings.media.enabled:
+            metrics.ask(tools.manifest.findings.waiting)
         await stack.enter_async_context(summing_up(tools.bus, tools.settings.log.summary_every))
         await stack.enter_async_context(notifying(tools.settings.notify, tools.bus))
         yield metrics

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -22,6 +22,7 @@ from sidecar.events import (
     FilePurged,
     FileStored,
     JobChanged,
+    MetadataRead,
     SinkTold,
     SourceChanged,
     SourceRead,
@@ -57,6 +58,8 @@ class Metrics:
         self._up = Gauge("ingest_up", "1 while a sink takes what it is told, 0 while it does not.", ["sink"], **made)
         self._delivered = Counter("ingest_delivered", "Records that a sink took.", ["sink"], **made)
         self._refused = Counter("ingest_refused", "Records that a sink would not take.", ["sink"], **made)
+        self._looked = Counter("media_read", "Stored files that were looked into.", ["result"], **made)
+        self._unread = Gauge("media_backlog", "Stored files that are still to be looked into.", **made)
         self._last: dict[tuple[str, Action], float] = {}
         for reason in REASONS:
             self._errors.labels(reason)
@@ -89,10 +92,16 @@ class Metrics:
                 self._up.labels(event.sink).set(event.up)
                 self._delivered.labels(event.sink).inc(event.told)
                 self._refused.labels(event.sink).inc(event.refused)
+            case MetadataRead():
+                self._looked.labels("broken" if event.problems else "whole").inc()
             case JobChanged() if event.view.state.ended:
                 self._ended(event.view)
             case _:
                 pass
+
+    def ask(self, unread: Callable[[], float]) -> None:
+        """Whom to ask, at each scrape, how many files are still to be looked into."""
+        self._unread.set_function(unread)
 
     def text(self) -> bytes:
         """The exposition, as `/metrics` answers it."""

@@ -12,13 +12,14 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from sidecar.api.app import make_app
 from sidecar.api.board import Board
 from sidecar.api.server import listen, serving
 from sidecar.api.tokens import Keys
-from sidecar.config import ApiSettings, Settings
+from sidecar.config import ApiSettings, IngestSettings, Settings
 from sidecar.events import Bus
 from sidecar.jobs.catalog import Catalog
 from sidecar.jobs.desk import JobDesk
@@ -96,12 +97,13 @@ def problem(reply: Reply, status: int, *words: str) -> dict[str, Any]:
 class Api:
     """The app, answering in a thread with a loop of its own. Everything that it reads is made here."""
 
-    def __init__(self, folder: Path, **settings: Any) -> None:
+    def __init__(self, folder: Path, *, sinks: Mapping[str, Any] = MappingProxyType({}), **settings: Any) -> None:
         self.port = free_port()
         self.settings = Settings(
             library=folder / "library",
             state=folder / "state",
             api=ApiSettings(listen=f"127.0.0.1:{self.port}", token=CONTROL, read_token=READ, **settings),
+            ingest=IngestSettings(sinks=dict(sinks)),
         )
         self.manifest = Manifest.open(self.settings.state)
         self.library = Library.open(self.settings.library, expect=None)

@@ -40,15 +40,16 @@ class Named:
     seed: int
 
 
-def _chunk(kind: bytes, data: bytes) -> bytes:
+def chunk(kind: bytes, data: bytes) -> bytes:
+    """A chunk of a PNG."""
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
 def png(seed: int, size: int) -> bytes:
     """A PNG of `size` bytes up to its IEND; the picture in it is noise."""
-    head = b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", struct.pack(">IIBBBBB", 64, 64, 8, 2, 0, 0, 0))
-    tail = _chunk(b"IEND", b"")
-    return head + _chunk(b"IDAT", random.Random(seed).randbytes(size - len(head) - len(tail) - 12)) + tail
+    head = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 64, 64, 8, 2, 0, 0, 0))
+    tail = chunk(b"IEND", b"")
+    return head + chunk(b"IDAT", random.Random(seed).randbytes(size - len(head) - len(tail) - 12)) + tail
 
 
 @cache

@@ -11,10 +11,11 @@ from generators import media
 from playwright.sync_api import Page, expect
 
 from tests.conftest import MakeGenerator
-from tests.engine.commands import heavy_png
+from tests.engine.commands import eventually, heavy_png
 from tests.page.conftest import DESKTOP, PATIENCE, PHONE
 from tests.page.visiting import free_port, service, sign_in
 from tests.rig.program import Program
+from tests.unit.ingest.telling import said
 from tests.unit.media.test_workers import film, picture
 
 DAY = 24 * 3600
@@ -122,6 +123,30 @@ def test_what_was_made_is_found_by_its_words_and_shown_with_its_recipe(
         page.get_by_label("Find").fill("kind:video")
         expect(cells).to_have_count(1, timeout=PATIENCE)
         wait_for_thumbs(page, 1)
+
+
+def test_sinks_are_shown_and_told_again(
+    cli: Program, generator: MakeGenerator, new_page: Callable[..., Page], tmp_path: Path
+) -> None:
+    gen = generator()
+    gen.put({f"{n}.png": media.tiny_png(n) for n in range(3)}, age=700)
+    folder = tmp_path / "receiver"
+    env = {"MEDIA_SYNC_INGEST__SINKS__GALLERY__TYPE": "jsonlines",
+           "MEDIA_SYNC_INGEST__SINKS__GALLERY__PATH": str(folder / "out.jsonl")}  # fmt: skip
+    with service(cli, free_port(), f"gen={gen.name}:/output", **env) as address:
+        page = new_page(bypass_csp=True)
+        sign_in(page, address, cli)
+        row = page.locator("#sinks tbody tr")
+        expect(row).to_contain_text("cannot be written", timeout=PATIENCE)
+        expect(page.locator("#verdict-reasons")).to_contain_text("sink gallery")
+        judge(page)
+        folder.mkdir()
+        page.get_by_role("button", name="Again: gallery").click()
+        expect(row).to_contain_text("told as it comes", timeout=PATIENCE)
+        eventually(lambda: len(said(folder / "out.jsonl")) == 3, "the records")
+        page.get_by_role("button", name="Everything: gallery").click()
+        eventually(lambda: len(said(folder / "out.jsonl")) == 6, "all of them again")
+        expect(page.get_by_role("button", name="Everything: gallery")).to_be_enabled(timeout=PATIENCE)
 
 
 def test_a_file_that_does_not_come_is_a_warning_and_a_source_that_does_not_answer_is_none_to_call_safe(

@@ -9,7 +9,17 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from sidecar.cleanup.report import PurgeReport
 from sidecar.errors import EngineUnreachable
-from sidecar.events import Bus, FileFailed, FilePurged, FileStored, JobChanged, SourceChanged, SourceRead, SourceSlowed
+from sidecar.events import (
+    Bus,
+    FileFailed,
+    FilePurged,
+    FileStored,
+    JobChanged,
+    MetadataRead,
+    SourceChanged,
+    SourceRead,
+    SourceSlowed,
+)
 from sidecar.jobs.job import Action, Cause, JobState, JobView, Request
 from sidecar.jobs.report import JobReport
 from sidecar.models import NS
@@ -56,6 +66,12 @@ def test_counts_by_source_under_the_promised_names() -> None:
     assert value(metrics, "media_sync_freeze_seconds_bucket", source="comfy", le="0.25") == 2
     assert value(metrics, "media_sync_freeze_seconds_count", source="forge") is None, "a stream locks nothing"
     assert value(metrics, "media_sync_source_slowed", source="forge") == 1
+    for problems in ((), (), ("cut short",)):
+        metrics.heard(MetadataRead("", "comfy", b"/o", NAME, b"comfy/" + NAME, b"h" * 32, problems, thumbnail=True))
+    assert value(metrics, "media_sync_media_read_total", result="whole") == 2
+    assert value(metrics, "media_sync_media_read_total", result="broken") == 1
+    metrics.ask(lambda: 7)
+    assert value(metrics, "media_sync_media_backlog") == 7
     metrics.heard(SourceChanged("", "forge", "gone", ""))
     assert value(metrics, "media_sync_source_slowed", source="forge") == 0
     text = metrics.text().decode()

@@ -6,11 +6,13 @@ import { Gallery } from "./gallery.js";
 import { Live } from "./live.js";
 import { Now } from "./now.js";
 import { Purge } from "./purge.js";
+import { Sinks } from "./sinks.js";
 import { showTrouble } from "./trouble.js";
 import { showVerdict } from "./verdict.js";
 import { count } from "./words.js";
 
 const LOOK_AGAIN = 30000; // ms between looks at the status when nothing is told
+const LOOK_SOON = 2000; // while sinks are told of what somebody asked for
 
 const now = new Now(complain);
 const gallery = new Gallery(complain);
@@ -18,6 +20,7 @@ const purge = new Purge(complain);
 const live = new Live(heard, linked);
 const refresh = seldom(look, 1000);
 const arrivals = seldom(arrived, 400);
+const sinks = new Sinks(refresh, complain);
 let again = 0;
 
 function complain(problem) {
@@ -70,6 +73,8 @@ async function look() {
     const [status, jobs] = await Promise.all([ask("/status"), ask("/jobs?limit=20")]);
     showVerdict(status);
     showTrouble(status, jobs.jobs);
+    sinks.show(status.sinks);
+    if (sinks.busy) setTimeout(refresh, LOOK_SOON);
     offerSources(status.sources);
   } catch (problem) {
     complain(problem);

@@ -10,15 +10,16 @@ export function showVerdict(status) {
   word.className = `word ${mood}`;
   say(word, `${answer} — ${sentence}`);
   keyed(at("verdict-reasons"), [...reasons, ...warnings], (reason) => reason, () => make("li"), (item, reason) => say(item, reason));
-  showTotals(status.totals);
+  showTotals(status.totals, status.unread);
   showSources(status.sources);
 }
 
-function showTotals(totals) {
+function showTotals(totals, unread) {
   const facts = [
     ["Files stored", whole(totals.files)],
     ["In the library", size(totals.bytes)],
     ["Originals purged", whole(totals.purged)],
+    ...(unread ? [["Still to be looked into", whole(unread)]] : []),
   ];
   keyed(at("totals"), facts, ([term]) => term,
     ([term]) => make("div", {}, make("dt", {}, term), make("dd")),

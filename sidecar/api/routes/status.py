@@ -45,6 +45,7 @@ async def status(board: TheBoard, checks: TheChecks) -> Any:
         "sources": sources,
         "totals": views.totals(totals),
         "sinks": sinks,
+        "unread": await asyncio.to_thread(_unread, board),
         "version": __version__,
     }
 
@@ -59,6 +60,10 @@ async def sources(board: TheBoard) -> Any:
         "warnings": [] if found is None else list(found.warnings),
         "looked_at": maybe_moment(None if found is None else found.at_ns),
     }
+
+
+def _unread(board: Board) -> int:
+    return board.tools.manifest.findings.waiting() if board.settings.media.enabled else 0
 
 
 async def _sources(board: Board, totals: Any) -> list[dict[str, Any]]:
