@@ -154,14 +154,15 @@ def read_finding(read: Callable[[str, Sequence[object]], list[tuple[Any, ...]]],
 
 _TEXTS = (
     "f.id, CAST(f.path AS TEXT), coalesce(n.prompt, ''), coalesce(n.negative, ''), coalesce(n.model, ''), "
-    "coalesce(n.loras, ''), coalesce(n.software, '') FROM files f LEFT JOIN findings n ON n.hash = f.hash"
+    "coalesce(n.loras, ''), coalesce(n.software, ''), coalesce(replace(n.seed, '-', 'minus'), '') "
+    "FROM files f LEFT JOIN findings n ON n.hash = f.hash"
 )
 # The words of files, as they are found in the index.
-_WORDS = f"(rowid, name, prompt, negative, model, loras, software) SELECT {_TEXTS}"
+_WORDS = f"(rowid, name, prompt, negative, model, loras, software, seed) SELECT {_TEXTS}"
 
 
 _FORGOTTEN = (
-    "INSERT INTO words (words, rowid, name, prompt, negative, model, loras, software) "  # noqa: S608
+    "INSERT INTO words (words, rowid, name, prompt, negative, model, loras, software, seed) "  # noqa: S608
     f"SELECT 'delete', {_TEXTS} WHERE f.hash = ? AND EXISTS (SELECT 1 FROM words w WHERE w.rowid = f.id)"
 )
 

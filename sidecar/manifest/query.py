@@ -1,9 +1,9 @@
 """What people type to find files: `seed:1234 model:flux "red fox" -cat after:2026-11-01 kind:video`.
 
-Words and quoted phrases all have to be in a file's name, prompts, model or LoRAs; one with `-` before it must not be,
-one with `*` behind it may go on. A key narrows: `source:` `kind:` `state:` (several values: any of them), `name:` (part
-of the path), `after:` and `before:` (a day, or a moment; the first included and the second not), `seed:`, and `prompt:`
-`negative:` `model:` `lora:` `software:` (words that begin so, in that place alone).
+Words and quoted phrases all have to be in a file's name, prompts, model, LoRAs or seed; one with `-` before it must not
+be, one with `*` behind it may go on. A key narrows: `source:` `kind:` `state:` (several values: any of them), `name:`
+(part of the path), `after:` and `before:` (a day, or a moment; the first included and the second not), `seed:`, and
+`prompt:` `negative:` `model:` `lora:` `software:` (words that begin so, in that place alone).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _KEYS = (*_LISTS, "name", "after", "before", "seed", *_COLUMNS)
 
 def parse(text: str, zone: tzinfo | None = None) -> ItemFilter:
     """What is meant; `zone` is that of the days, None for this machine's. Raises ConfigError for what means nothing."""
-    found, wanted, unwanted = ItemFilter(), list[str](), list[str]()
+    found, wanted, unwanted, seeds = ItemFilter(), list[str](), list[str](), list[str]()
     for term in _TERM.finditer(text.replace("\0", " ")):
         key = (term["key"] or "").lower()
         value = term["phrase"] if term["phrase"] is not None else term["word"]
@@ -40,16 +40,23 @@ def parse(text: str, zone: tzinfo | None = None) -> ItemFilter:
                 (unwanted if term["no"] else wanted).append(expression)
         elif term["no"]:
             raise ConfigError(f"query: -{key}: is not possible", hint="only words and phrases can be left out")
+        elif key == "seed":
+            seeds.append(_seed(value))
         else:
             found = _narrowed(found, key, value, zone)
-    if unwanted and not wanted:
-        raise ConfigError("query: there are only words to leave out", hint="say what is to be found as well")
-    return replace(found, match=_joined(wanted, unwanted))
+    if seeds:
+        wanted.append(f"({' OR '.join(seeds)})")
+    every, none = " AND ".join(wanted), " OR ".join(unwanted)
+    if not every:
+        return replace(found, unmatch=none)
+    return replace(found, match=f"({every}) NOT ({none})" if none else every)
 
 
-def _joined(wanted: list[str], unwanted: list[str]) -> str:
-    match = " AND ".join(wanted)
-    return f"({match}) NOT ({' OR '.join(unwanted)})" if unwanted else match
+def _seed(value: str) -> str:
+    """A term of FTS5 for a seed. Raises ConfigError."""
+    if not _SEED.fullmatch(value):
+        raise ConfigError(f"query: seed:{value} is no number", hint="write it as the file has it: seed:1234")
+    return f'seed : "{int(value)}"'.replace("-", "minus")
 
 
 def _expression(value: str, key: str, *, phrase: bool) -> str:
@@ -75,10 +82,6 @@ def _narrowed(found: ItemFilter, key: str, value: str, zone: tzinfo | None) -> I
     if key in ("after", "before"):
         moment = _moment(key, value, zone)
         return replace(found, since_ns=moment) if key == "after" else replace(found, until_ns=moment)
-    if key == "seed":
-        if not _SEED.fullmatch(value):
-            raise ConfigError(f"query: seed:{value} is no number", hint="write it as the file has it: seed:1234")
-        return replace(found, seeds=(*found.seeds, str(int(value))))
     raise ConfigError(f"query: {key}: is not known", hint=f'one of {", ".join(_KEYS)}; or quote it: "{key}:{value}"')
 
 

@@ -182,6 +182,18 @@ _MIGRATIONS = (
     """
     ALTER TABLE sinks ADD COLUMN again_ns INTEGER;
     """,
+    # seeds are words, too: one index finds whatever is asked for together; a minus would be no part of a word
+    """
+    DROP TABLE words;
+    CREATE VIRTUAL TABLE words USING fts5 (name, prompt, negative, model, loras, software, seed, content='');
+    INSERT INTO words (rowid, name, prompt, negative, model, loras, software, seed)
+        SELECT f.id, CAST(f.path AS TEXT), coalesce(n.prompt, ''), coalesce(n.negative, ''), coalesce(n.model, ''),
+               coalesce(n.loras, ''), coalesce(n.software, ''), coalesce(replace(n.seed, '-', 'minus'), '')
+        FROM files f LEFT JOIN findings n ON n.hash = f.hash WHERE f.id NOT IN (
+            SELECT file_id FROM changes
+            WHERE what = 'stored' AND seq > (SELECT seq FROM followers WHERE name = 'media'));
+    DROP INDEX findings_seed;
+    """,
 )
 
 VERSION = len(_MIGRATIONS)

@@ -39,8 +39,8 @@ class ItemFilter:
     """Which files are meant; what is empty or None does not narrow.
 
     `name` is part of the path in the source, ASCII letters in any case. `since_ns` and `until_ns` bound the mtime, ns
-    since the epoch, the first included and the second not. `match` is an expression of FTS5 over what was read from
-    files and their names, see `query.py`; `seeds` are decimal.
+    since the epoch, the first included and the second not. `match` and `unmatch` are expressions of FTS5 over what was
+    read from files and their names, see `query.py`: of files that are wanted, and of those that are not.
     """
 
     sources: tuple[str, ...] = ()
@@ -50,10 +50,10 @@ class ItemFilter:
     since_ns: int | None = None
     until_ns: int | None = None
     match: str = ""
-    seeds: tuple[str, ...] = ()
+    unmatch: str = ""
 
     def where(self) -> tuple[str, list[object]]:
-        """The condition in SQL, and its values."""
+        """The condition in SQL but for `match`, and its values."""
         parts, values = ["1"], list[object]()
         if self.sources:
             parts.append("f.source_id IN (SELECT id FROM sources WHERE name IN (SELECT value FROM json_each(?)))")
@@ -76,12 +76,9 @@ class ItemFilter:
         if self.name:
             parts.append("CAST(f.path AS TEXT) LIKE ? ESCAPE '\\'")
             values.append("%" + re.sub(r"([%_\\])", r"\\\1", self.name) + "%")
-        if self.seeds:
-            parts.append("f.hash IN (SELECT hash FROM findings WHERE seed IN (SELECT value FROM json_each(?)))")
-            values.append(json.dumps(self.seeds))
-        if self.match:
-            parts.append("words MATCH ?")
-            values.append(self.match)
+        if self.unmatch:
+            parts.append("f.id NOT IN (SELECT rowid FROM words WHERE words MATCH ?)")
+            values.append(self.unmatch)
         return " AND ".join(parts), values
 
 
@@ -169,36 +166,48 @@ class Search:
         return Copy(sha256, size, kind, incomplete, tuple(paths))
 
 
-FEW = 200  # contents
-_OF_SEEDS = "SELECT 1 FROM findings WHERE seed IN (SELECT value FROM json_each(?)) LIMIT ?"
+FEW = 2000  # files
+LAST = 1 << 62  # behind every id
+_THESE = "IN (SELECT value FROM json_each(?))"
 
 
 def read_items(read: Read, wanted: ItemFilter, *, limit: int, before: int | None) -> list[Item]:
     """One page of files, by whatever runs a query."""
-    condition, values = wanted.where()
-    tables, number = _tables(read, wanted)
-    if before is not None:
-        condition += f" AND {number} < ?"
-        values.append(before)
-    page = f"SELECT {number} AS id FROM {tables} WHERE {condition} ORDER BY {number} DESC LIMIT ?"  # noqa: S608
-    whole = f"SELECT {_ITEM} FROM ({page}) p JOIN files f ON f.id = p.id {_FROM} ORDER BY f.id DESC"  # noqa: S608
+    page, values = _page(read, wanted, LAST if before is None else before)
+    whole = f"SELECT {_ITEM} FROM ({page} LIMIT ?) p JOIN files f ON f.id = p.id {_FROM} ORDER BY f.id DESC"  # noqa: S608
     rows = read(whole, (*values, limit))
     return [Item(*row) for row in rows]
 
 
-def _tables(read: Read, wanted: ItemFilter) -> tuple[str, str]:
-    """What is walked, and the number that says how far.
+def _page(read: Read, wanted: ItemFilter, before: int) -> tuple[str, list[object]]:
+    """What answers the ids of the files, the newest first, and its values.
 
-    The index of words goes from the newest to the oldest, as files do, and no further than the page; of most seeds
-    there are few files, and the index is asked for those alone.
+    The index of words goes from the newest to the oldest, as files do, and no further than the page. Its own walk costs
+    next to nothing beside a look at each file on the way: so if either the words or all else leave few, those are asked
+    for first, and the other of them alone.
     """
+    condition, values = wanted.where()
+    files = f"SELECT f.id AS id FROM files f WHERE {condition} AND f.id < ?"  # noqa: S608
+    words = "SELECT words.rowid AS id FROM words WHERE words MATCH ? AND words.rowid < ?"
+    latest = "ORDER BY id DESC"
     if not wanted.match:
-        return "files f", "f.id"
-    if wanted.seeds and len(read(_OF_SEEDS, (json.dumps(wanted.seeds), FEW))) < FEW:
-        return "files f CROSS JOIN words ON words.rowid = f.id", "f.id"
+        return f"{files} {latest}", [*values, before]
     if wanted == replace(EVERYTHING, match=wanted.match):
-        return "words", "words.rowid"
-    return "words CROSS JOIN files f ON f.id = words.rowid", "words.rowid"
+        return f"{words} {latest}", [wanted.match, before]
+    if (few := _few(read, f"{words} {latest}", [wanted.match, before])) is not None:
+        return f"{files} AND f.id {_THESE} {latest}", [*values, before, few]
+    if (few := _few(read, f"{files} {latest}", [*values, before])) is not None:
+        return f"{words} AND words.rowid {_THESE} {latest}", [wanted.match, before, few]
+    return (
+        f"SELECT words.rowid AS id FROM words CROSS JOIN files f ON f.id = words.rowid WHERE words MATCH ? "  # noqa: S608
+        f"AND words.rowid < ? AND {condition} ORDER BY words.rowid DESC"
+    ), [wanted.match, before, *values]
+
+
+def _few(read: Read, sql: str, values: Sequence[object]) -> str | None:
+    """All ids that a query answers, in JSON; None when they are many."""
+    ids = [number for (number,) in read(f"{sql} LIMIT ?", (*values, FEW))]
+    return json.dumps(ids) if len(ids) < FEW else None
 
 
 def read_totals(read: Read) -> list[SourceTotals]:

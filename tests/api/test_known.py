@@ -59,6 +59,11 @@ async def look(api: Api) -> None:
         ("fox", ["broken.png", "2026-01-02/fox.png"]),
         ('"red fox" -source', ["broken.png", "2026-01-02/fox.png"]),
         ("seed:9", ["cat.png"]),
+        ("9 tabby", ["cat.png"]),
+        ("seed:9 seed:5", ["broken.png", "cat.png", "2026-01-02/fox.png"]),
+        ("seed:-9", []),
+        ("-tabby", ["broken.png", "2026-01-02/fox.png"]),
+        ("source:gen -tabby -snow", ["2026-01-02/fox.png"]),
         ("model:tin prompt:tabby", ["cat.png"]),
         ("fox source:gen", ["2026-01-02/fox.png"]),
         ("fox kind:video", []),
@@ -77,7 +82,8 @@ def test_a_parameter_goes_before_the_query(known: Known) -> None:
 
 
 @pytest.mark.parametrize(
-    ("query", "word"), [("sead:5", "sead"), ("after:soon", "soon"), ("-fox", "leave out"), ("kind:movie", "movie")]
+    ("query", "word"),
+    [("sead:5", "sead"), ("after:soon", "soon"), ("-kind:video", "left out"), ("kind:movie", "movie")],
 )
 def test_a_query_that_means_nothing_is_told(query: str, word: str, known: Known) -> None:
     problem(known.api.ask(f"/api/v1/items?q={quote(query)}", "GET", as_reader()), 422, word)

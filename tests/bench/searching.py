@@ -22,8 +22,9 @@ ROUNDS, AT_ONCE = 9, 1000
 BEGUN = 1_790_000_000  # seconds since the epoch; a picture each minute from then on
 QUERIES = (
     "", '"red fox"', "seed:1234", 'seed:1234 model:flux "red fox" after:2026-11-01 kind:video', "seed:42 fox",
-    "masterpiece", "masterpiece kind:video", "model:flux source:gen3", "fox -snow", "kind:video", "fox state:purged",
-    "name:ComfyUI_000123", "nothing at all",
+    "masterpiece", "masterpiece kind:video", "model:flux source:gen3", "fox -snow", "-fox", "kind:video", "kind:audio",
+    "fox state:purged", "state:purged", "fox after:2099-01-01", "fox kind:audio", "name:ComfyUI_000123", "fox name:zzz",
+    "nothing at all",
 )  # fmt: skip
 _SAID = (
     "a red fox cat dog in the snow forest night day portrait masterpiece best quality highly detailed bright dark "

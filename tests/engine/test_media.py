@@ -85,5 +85,5 @@ def test_bombs_and_broken_files_are_stored_as_they_are(cli: Program, generator: 
 def test_what_cannot_be_meant(cli: Program) -> None:
     complaint(cli("list", "--query", "sead:5"), 2, "sead", "seed")
     complaint(cli("list", "--query", "after:soon"), 2, "after:soon", "2026-11-01")
-    complaint(cli("list", "--query", "-fox"), 2, "leave out")
+    complaint(cli("list", "--query", "-kind:video"), 2, "left out")
     complaint(cli("list", "--query", "seed:x"), 2, "seed:x", "number")

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sidecar.manifest import Finding, ItemFilter, Manifest, NewFile, Search, SourceKey, Unread
+from sidecar.manifest.opening import FILE_NAME
 from sidecar.manifest.query import parse
-from sidecar.models import FileStat, PurgeOutcome, Source
+from sidecar.manifest.schema import VERSION
+from sidecar.models import NS, FileStat, PurgeOutcome, Source
 
 ROOT = b"/output"
 NOW = 10**18
@@ -190,13 +195,91 @@ def test_the_newest_come_first_page_by_page(manifest: Manifest, key: SourceKey, 
     assert ItemFilter(match='"even"') == parse("even")
 
 
-def test_a_seed_that_many_files_have_is_found_with_words_too(
-    manifest: Manifest, key: SourceKey, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_what_an_older_program_indexed_is_found_by_its_seed_too(
+    manifest: Manifest, key: SourceKey, tmp_path: Path
 ) -> None:
-    store(manifest, key, **{f"p{number}__png": str(number) for number in range(30)})
-    prompts = ("fox" if number % 10 == 0 else "cat" for number in range(30))
-    read_all(manifest, *(recipe(str(number), prompt=prompt, seed=42) for number, prompt in enumerate(prompts)))
-    wanted = {"p0.png", "p10.png", "p20.png"}
-    assert found(tmp_path, "seed:42 fox") == wanted
-    monkeypatch.setattr("sidecar.manifest.search.FEW", 5)
-    assert found(tmp_path, "seed:42 fox") == wanted
+    store(manifest, key, fox__png="1", minus__png="2")
+    read_all(manifest, recipe("1", prompt="a fox", seed=7), recipe("2", seed=-7))
+    store(manifest, key, later__png="3")
+    manifest.close()
+    with sqlite3.connect(tmp_path / FILE_NAME, isolation_level=None) as db:  # as it was before
+        db.execute("DROP TABLE words")
+        db.execute("CREATE VIRTUAL TABLE words USING fts5 (name, prompt, negative, model, loras, software, content='')")
+        db.execute("CREATE INDEX findings_seed ON findings (seed) WHERE seed IS NOT NULL")
+        db.execute(f"PRAGMA user_version = {VERSION - 1}")
+    db.close()
+    again = Manifest.open(tmp_path)
+    assert (found(tmp_path, "seed:7"), found(tmp_path, "seed:-7")) == ({"fox.png"}, {"minus.png"})
+    assert found(tmp_path, "png") == {"fox.png", "minus.png"}, "the third waits for those who look into it"
+    read_all(again, recipe("3", seed=7))
+    assert found(tmp_path, "seed:7 png") == {"fox.png", "later.png"}
+    again.close()
+
+
+SEEDS = (1, 2, -1, 2**64 - 1)
+ANIMALS = ("fox", "cat", "hen")
+TERMS = st.sampled_from(
+    ["fox", "hen", "-cat", "seed:1", "seed:2", "seed:-1", "seed:18446744073709551615", "model:tiny", "source:gen",
+     "source:other", "name:1", "kind:image", "kind:video", "after:2001-09-09T01:46:50Z", "before:2001-09-09T01:46:55Z",
+     "state:stored", "state:purged", "1"]
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def twenty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Search]:
+    """Twenty files of two sources with all that can be asked for; the last two were not looked into."""
+    folder = tmp_path_factory.mktemp("twenty")
+    manifest = Manifest.open(folder)
+    keys = [manifest.enter(Source(name, "comfyui", "docker", name, "c", (ROOT,), "running"), NOW)
+            for name in ("gen", "other")]  # fmt: skip
+    for number in range(20):
+        stat = FileStat(b"p%02d.png" % number, 10, NOW + number * NS)
+        kind = "video" if number % 7 == 0 else "image"
+        manifest.record(keys[number % 2], ROOT, [NewFile(stat, sha(str(number)), b"x/" + stat.path, kind, None)], NOW)
+        if number == 17:
+            unread, place = manifest.findings.unread()
+            assert place is not None
+            manifest.findings.keep([_told(n) for n in range(len(unread))], place, NOW)
+    for number, key in ((3, keys[1]), (4, keys[0])):
+        stored = manifest.known(key, ROOT)[b"p%02d.png" % number].file_id
+        manifest.intend(key, "job", [(stored, b"private")], (0, 0), NOW)
+        manifest.conclude("job", [(stored, PurgeOutcome.PURGED, "")], NOW)
+    manifest.close()
+    search = Search(folder)
+    yield search
+    search.close()
+
+
+def _told(number: int) -> Finding:
+    return recipe(str(number), prompt=f"a {ANIMALS[number % 3]}", seed=SEEDS[number % 4], model="tiny-xl")
+
+
+def _meant(number: int, term: str) -> bool:
+    """What each term says of a file, in plain words."""
+    key, _, value = term.partition(":")
+    read, animal, seed = number < 18, ANIMALS[number % 3], SEEDS[number % 4]
+    return {
+        "fox": read and animal == "fox", "hen": read and animal == "hen", "-cat": not (read and animal == "cat"),
+        "seed": read and value == str(seed), "model": read, "1": read and seed == 1,
+        "source": value == ("gen", "other")[number % 2], "name": "1" in f"p{number:02}.png",
+        "kind": value == ("video" if number % 7 == 0 else "image"), "after": number >= 10, "before": number < 15,
+        "state": value == ("purged" if number in (3, 4) else "stored"),
+    }[key]  # fmt: skip
+
+
+@given(st.lists(TERMS, max_size=4, unique_by=lambda term: term.partition(":")[0]), st.sampled_from([1, 5, 2000]),
+       st.integers(1, 5))  # fmt: skip
+def test_whatever_way_is_taken_the_files_are_those_that_are_meant(
+    twenty: Search, terms: list[str], few: int, page: int
+) -> None:
+    wanted = [number for number in range(19, -1, -1) if all(_meant(number, term) for term in terms)]
+    if "-cat" in terms and any(term.partition(":")[0] in ("fox", "hen", "seed", "model", "1") for term in terms):
+        wanted = [number for number in wanted if number < 18]
+    got: list[int] = []
+    before = None
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sidecar.manifest.search.FEW", few)
+        while len(got) <= 20 and (found := twenty.items(parse(" ".join(terms)), limit=page, before=before)):
+            got += [int(item.path[1:3]) for item in found]
+            before = found[-1].file_id
+    assert got == wanted
