@@ -5,7 +5,9 @@
     Steps: 20, Sampler: Euler a, Seed: 1, Lora hashes: "a: h1, b: h2", Version: v1.10.1
 
 The last line holds parameters only with three pairs or more (modules/infotext_utils.py). A value with `,` `:` or a
-newline in it is a JSON string; some tools put bare JSON there. Reading takes time in proportion to the text.
+newline in it is a JSON string; some tools put bare JSON there. Behind that line sd-dynamic-prompts writes what the
+prompts were made of, `Template: …` and `Negative Template: …`, lines each; they are read as two more pairs. Reading
+takes time in proportion to the text.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from sidecar.values import dataclass
 FEWEST_PAIRS = 3
 """With fewer of them the last line is part of the prompt."""
 _NEGATIVE = re.compile(r"^[ \t]*Negative prompt:[ \t]*", re.MULTILINE)
+_TEMPLATE = re.compile(r"^(Template|Negative Template):", re.MULTILINE)
 _KEY = re.compile(r"\s*(\w[\w \-/.()+]{1,99}):\s*")
 _QUOTED = re.compile(r'("(?:[^"\\]|\\.)*")\s*(?:,|$)')
 _END = re.compile(r"\s*(?:,|$)")
@@ -39,10 +42,13 @@ class Infotext:
 def parse(text: str) -> Infotext:
     """Read an infotext. Any text is one: without parameters, it is all prompt."""
     text = text.replace("\r\n", "\n").strip()
-    before, _, last = text.rpartition("\n")
+    end = _parameters_end(text)
+    before, _, last = text[:end].rpartition("\n")
     pairs = tuple(_pairs(last))
     if len(pairs) < FEWEST_PAIRS:
         before, pairs = text, ()
+    else:
+        pairs += tuple(_templates(text[end:]))
     mark = _NEGATIVE.search(before)
     if mark is None:
         return Infotext(before.strip(), "", pairs)
@@ -50,7 +56,7 @@ def parse(text: str) -> Infotext:
 
 
 def write(info: Infotext) -> str:
-    """The text that `parse` reads as `info`, if its prompts are stripped and no line of the first starts the second.
+    """The text that `parse` reads as `info`, if its prompts are stripped and no line of them starts another part.
 
     Raises ValueError for a key that the grammar does not know.
     """
@@ -71,6 +77,18 @@ def _checked(key: str) -> str:
     if key != key.strip() or not _KEY.fullmatch(key + ":"):
         raise ValueError(f"{key!r} cannot be a key of an infotext")
     return key
+
+
+def _parameters_end(text: str) -> int:
+    """Where the line of parameters ends: at the end of the text, or before templates."""
+    start = f"\n{text}".rfind("\nSteps:")
+    end = text.find("\n", start) if start >= 0 else -1
+    return end if end >= 0 and _TEMPLATE.match(text, end + 1) else len(text)
+
+
+def _templates(text: str) -> Iterator[tuple[str, str]]:
+    _, *parts = _TEMPLATE.split(text)
+    return ((key, value.strip()) for key, value in zip(parts[::2], parts[1::2], strict=True))
 
 
 def _pairs(line: str) -> Iterator[tuple[str, str]]:

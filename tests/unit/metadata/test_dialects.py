@@ -64,6 +64,12 @@ def test_every_field_of_an_infotext() -> None:
     assert len(found.passes) == 1
 
 
+def test_templates_behind_an_infotext_cost_nothing_of_it() -> None:
+    found = read(parameters=f"a fox\nNegative prompt: bad\n{LAST}\nTemplate: a {{fox|cat}}\nNegative Template: bad")
+    assert (found.prompt, found.negative_prompt, found.seed, found.model) == ("a fox", "bad", 5, "dream")
+    assert dict(found.other) == {"Template": "a {fox|cat}", "Negative Template": "bad"}
+
+
 def test_hires_fix_is_a_second_pass() -> None:
     found = read(
         parameters=f"a fox\n{LAST}, Denoising strength: 0.3, Hires upscale: 1.5, Hires steps: 10, Hires CFG Scale: 4, "

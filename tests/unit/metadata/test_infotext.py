@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 import pytest
 from hypothesis import assume, example, given, settings
@@ -37,6 +38,34 @@ def test_what_is_written_is_read_back(prompt: str, negative: str, given_pairs: t
     assert parse(write(info)) == info
 
 
+def no_line(*starts: str) -> Callable[[str], bool]:
+    return lambda text: not any(line.startswith(starts) for line in text.split("\n"))
+
+
+TEMPLATE = TEXT.filter(no_line("Steps:", "Template:", "Negative Template:"))
+
+
+@settings(max_examples=150, deadline=None)
+@given(TEXT.filter(no_mark), TEXT, VALUE, pairs(FEWEST_PAIRS - 1, 9), TEMPLATE, TEMPLATE)
+@example("a fox", "bad", "20", (("Sampler", "Euler a"), ("Seed", "5")), "aa: 1, bb: 2, {c|dd: 3}", "x\ny")
+def test_templates_behind_the_parameters_are_two_more_pairs(
+    prompt: str, negative: str, steps: str, more: tuple[tuple[str, str], ...], template: str, unwanted: str
+) -> None:
+    info = Infotext(prompt, negative, (("Steps", steps), *more))
+    templates = (("Template", template), ("Negative Template", unwanted))
+    text = f"{write(info)}\nTemplate: {template}\nNegative Template: {unwanted}"
+    assert parse(text) == Infotext(prompt, negative, info.pairs + templates)
+    assert parse(write(parse(text))) == parse(text)
+
+
+def test_a_template_is_one_only_behind_parameters() -> None:
+    for text in ("a fox\nTemplate: x", "Steps: 20\nTemplate: x", "Steps: 20, Seed: 5\nSize: 8x8\nTemplate: x"):
+        assert parse(text) == Infotext(text)
+    last = "Steps: 20, Seed: 5, Size: 8x8"
+    assert parse(f"Template: x\n{last}") == Infotext("Template: x", "", parse(last).pairs)
+    assert parse(f"{last}\nTemplate: x").pairs == (*parse(last).pairs, ("Template", "x"))
+
+
 @settings(max_examples=80, deadline=None)
 @given(TEXT.filter(no_mark), TEXT.filter(bool), pairs(0, FEWEST_PAIRS - 1))
 def test_fewer_than_three_pairs_are_part_of_the_prompt(
@@ -59,12 +88,19 @@ def test_any_text_is_read(text: str) -> None:
 PLAIN = st.text("abcdefgh ()<>.", min_size=1, max_size=30).map(str.strip).filter(bool)
 
 
+BEHIND = st.sampled_from(
+    ("", "\nTemplate: a {fox|cat}", "\nTemplate: a __animal__\nand more\nNegative Template: {bad|worse}")
+)
+
+
 @settings(max_examples=80, deadline=None)
-@given(PLAIN, PLAIN, st.integers(0, 2**32), st.integers(1, 150), PLAIN)
-def test_reads_what_sd_parsers_reads(prompt: str, negative: str, seed: int, steps: int, model: str) -> None:
+@given(PLAIN, PLAIN, st.integers(0, 2**32), st.integers(1, 150), PLAIN, BEHIND)
+def test_reads_what_sd_parsers_reads(
+    prompt: str, negative: str, seed: int, steps: int, model: str, behind: str
+) -> None:
     """Where both understand: no quoted values, which sd-parsers loses."""
     said = {"Steps": str(steps), "Sampler": "Euler a", "CFG scale": "7", "Seed": str(seed), "Model": model}
-    text = write(Infotext(prompt, negative, tuple(said.items())))
+    text = write(Infotext(prompt, negative, tuple(said.items()))) + behind
     theirs = AUTOMATIC1111Parser().parse({"parameters": text})
     (sampler,) = theirs.samplers
     ours = parse(text)
@@ -110,8 +146,9 @@ def test_a_key_outside_of_the_grammar_is_refused() -> None:
 
 @pytest.mark.parametrize(
     "piece",
-    ["a", "a b ", "a: {[", "aa: [", ", a", "aa:[1,", 'a: "', "a: [[", "aa: , ", "\\", "Negative prompt:", " ", "\n "],
-)
+    ["a", "a b ", "a: {[", "aa: [", ", a", "aa:[1,", 'a: "', "a: [[", "aa: , ", "\\", "Negative prompt:", " ", "\n ",
+     "\nSteps: 1, aa: 2, bb: 3", "\nSteps: 1, aa: 2, bb: 3\nTemplate: "],
+)  # fmt: skip
 def test_time_grows_with_the_text_and_no_faster(piece: str) -> None:
     """Regular expressions can take the square of a text's length: hours for these."""
     begun = time.process_time()
