@@ -6,7 +6,7 @@ import re
 from typing import Any, NamedTuple
 
 from sidecar.media.metadata import values
-from sidecar.media.metadata.comfy import follow
+from sidecar.media.metadata.comfy import follow, models, prompts, sizes
 from sidecar.media.metadata.comfy.follow import Found
 from sidecar.media.metadata.comfy.graph import Graph, Link, Node
 from sidecar.media.metadata.model import Lora, Pass
@@ -42,7 +42,7 @@ def walk(graph: Graph) -> Recipe:
             said["denoise"] = own["denoise"]
     for node in samplers:
         for name, negative in (("prompt", False), ("negative_prompt", True)):
-            if name not in said and (text := follow.prompt(graph, node, negative=negative)) and text.value.strip():
+            if name not in said and (text := prompts.prompt(graph, node, negative=negative)) and text.value.strip():
                 said[name] = text
     _loras(graph, samplers, said)
     _along_the_way(graph, used, said)
@@ -83,8 +83,8 @@ def _settings(graph: Graph, node: Node) -> dict[str, Found]:
     def ask(*names: str) -> Found | None:
         return follow.nearest(graph, node, names, _SETTINGS)
 
-    chain = follow.models(graph, node)
-    size = follow.size(graph, node)
+    chain = models.chain(graph, node)
+    size = sizes.size(graph, node)
     denoise = _denoise(graph, node)
     asked = {
         "seed": _as(values.whole, ask("seed", "noise_seed")),
@@ -113,7 +113,7 @@ def _loras(graph: Graph, samplers: list[Node], said: dict[str, Found]) -> None:
     loras: dict[str, Lora] = {}
     place = ""
     for node in samplers:
-        chain = follow.models(graph, node)
+        chain = models.chain(graph, node)
         loras = {one.name: one for one in chain.loras} | loras
         place = place or chain.place
     if loras:

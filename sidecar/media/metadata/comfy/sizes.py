@@ -1,0 +1,45 @@
+"""The size that a sampler works at."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from sidecar.media.metadata import values
+from sidecar.media.metadata.comfy.follow import PIPES, Found, along, literal
+from sidecar.media.metadata.comfy.graph import Graph, Node
+
+_WIDTHS = (("width", "height"), ("empty_latent_width", "empty_latent_height"))
+_LATENTS = ("latent_image", "samples", "latent", "pixels", "image", "images", "optional_latent", "image_embeds", *PIPES)
+
+
+class Size(NamedTuple):
+    """Width and height in pixels."""
+
+    width: int
+    height: int
+    place: str
+
+
+def size(graph: Graph, node: Node) -> Size | None:
+    """What a sampler starts from: an empty latent, or one that was scaled up."""
+    factor = 1.0
+    for here in along(graph, node, _LATENTS):
+        if here is node:
+            continue
+        for wide, high in _WIDTHS:
+            if wide in here.inputs and high in here.inputs:
+                return _size(literal(graph, here, wide), literal(graph, here, high), factor)
+        if "upscale_model" in here.inputs:
+            return None  # its factor is the model's own
+        scale = literal(graph, here, "scale_by") if "scale_by" in here.inputs else None
+        factor *= (values.number(scale.value) if scale else None) or 1.0
+    return None
+
+
+def _size(width: Found | None, height: Found | None, factor: float) -> Size | None:
+    if width is None or height is None:
+        return None
+    wide, high = values.whole(width.value), values.whole(height.value)
+    if not wide or not high or abs(factor) > 100:
+        return None
+    return Size(round(wide * factor), round(high * factor), width.place)
