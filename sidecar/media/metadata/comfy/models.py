@@ -11,6 +11,7 @@ from sidecar.media.metadata.comfy.graph import Graph, Link, Node
 from sidecar.media.metadata.model import Lora
 
 _MODELS = ("ckpt_name", "unet_name", "model_name", "gguf_name", "base_ckpt_name", "checkpoint", "model_path", "model")
+_WAYS = ("model", "model1", "model_a", "lora", "prev_lora", "lora_stack", "optional_lora_stack", *PIPES)
 
 
 class Models(NamedTuple):
@@ -26,7 +27,7 @@ def chain(graph: Graph, node: Node) -> Models:
     applied: list[Lora] = []
     place = ""
     end: Found | None = None
-    for here in along(graph, node, ("model", "model1", "model_a", "lora_stack", "optional_lora_stack", *PIPES)):
+    for here in along(graph, node, _WAYS):
         mine = list(loras.read(graph, here))
         place = place or (f"node {here.id} {here.kind}" if mine else "")
         applied[:0] = mine

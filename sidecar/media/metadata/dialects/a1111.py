@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 
-from sidecar.media.metadata import infotext, values
-from sidecar.media.metadata.dialects import lora_tags
+from sidecar.media.metadata import infotext, lora_tags, values
 from sidecar.media.metadata.dialects.texts import Texts
 from sidecar.media.metadata.infotext import Infotext
 from sidecar.media.metadata.model import Draft, Pass, Text
