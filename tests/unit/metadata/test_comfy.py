@@ -141,6 +141,34 @@ def test_conditionings_that_are_combined_patched_and_zeroed() -> None:
     assert "negative_prompt" not in said(nodes)
 
 
+def test_a_text_that_a_wildcard_became_stands_for_its_template() -> None:
+    wildcard = node("ImpactWildcardEncode", wildcard_text="a {fox|cat}", populated_text="a fox", clip=["4", 1])
+    assert said(graph(**{"6": wildcard}))["prompt"] == "a fox"
+    wildcard["inputs"]["populated_text"] = ""
+    assert said(graph(**{"6": wildcard}))["prompt"] == "a {fox|cat}"
+
+
+def test_what_a_node_showed_in_an_earlier_run_is_no_prompt() -> None:
+    nodes = graph(
+        **{
+            "6": node("CLIPTextEncode", text=["75", 0], clip=["4", 1]),
+            "75": node("ShowText|pysssss", text_0="a stale cat", text_1="of old", text=["76", 0]),
+            "76": node("StringConcatenate", string_a=["77", 0], string_b="fox", delimiter=" "),
+            "77": node("PrimitiveString", value="a"),
+        }
+    )
+    assert said(nodes) == PLAIN
+
+
+def test_both_prompts_in_one_encoder_of_texts() -> None:
+    wan = node("WanVideoSampler", seed=7, steps=20, cfg=5.5, scheduler="unipc", text_embeds=["6", 0])
+    both = said(graph(**{"3": wan, "6": node("WanVideoTextEncode", positive_prompt="a fox", negative_prompt="bad")}))
+    assert (both["prompt"], both["negative_prompt"]) == ("a fox", "bad")
+    one = said(graph(**{"3": wan, "6": node("WanVideoTextEncodeSingle", prompt="a fox")}))
+    assert one["prompt"] == "a fox"
+    assert "negative_prompt" not in one
+
+
 def test_loaders_and_pipes_that_carry_everything() -> None:
     nodes = {
         "1": node("Efficient Loader", ckpt_name="dream.safetensors", vae_name="Baked VAE", clip_skip=-2,

@@ -13,13 +13,16 @@ _NUMBERED = re.compile(r"(?:text|string|prompt)_?(?:[a-h]|\d{1,2})")
 _NO_TEXT = re.compile(
     r"model|clip|vae|.*control_?net.*|images?|mask|pixels|latent.*|samples|noise|sigmas|sampler|style_model|hooks?"
 )
+_POSITIVE = ("positive", ("positive", "conditioning", "text_embeds"))
+_NEGATIVE = ("negative", ("negative", "negative_prompt"))
+_WAYS = ("text_embeds", *PIPES)
 
 
 def prompt(graph: Graph, node: Node, *, negative: bool) -> Found | None:
     """The text behind a sampler's `positive` or `negative`; of conditionings that were combined, all texts."""
-    own, names = ("negative", ("negative",)) if negative else ("positive", ("positive", "conditioning", "text_embeds"))
+    own, names = _NEGATIVE if negative else _POSITIVE
     reader = _Texts(graph, own)
-    for here in along(graph, node, PIPES):
+    for here in along(graph, node, _WAYS):
         for name in names:
             if name in here.inputs:
                 reader.read(here, name, 0)
@@ -70,10 +73,19 @@ class _Texts:
         texts = [name for name in node.inputs if name.lower() in _TEXTS or _NUMBERED.fullmatch(name.lower())]
         said = [name for name in texts if isinstance(node.inputs[name], Link) or _said(node.inputs[name])]
         if said:
-            return said
+            return _fresh(node, said)
         links = [name for name, value in node.inputs.items() if isinstance(value, Link)]
         further = [name for name in links if not _NO_TEXT.fullmatch(name.lower())]
         return further or texts or [name for name in node.inputs if name == "widget_0"]
+
+
+def _fresh(node: Node, names: list[str]) -> list[str]:
+    """Without the template that a text was made of, and without what a node showed when its text was another."""
+    if "populated_text" in names:
+        return ["populated_text"]
+    if any(isinstance(node.inputs.get(name), Link) for name in ("text", "string")):
+        return [name for name in names if isinstance(node.inputs[name], Link) or not _NUMBERED.fullmatch(name.lower())]
+    return names
 
 
 def _said(value: Any) -> bool:
