@@ -130,6 +130,13 @@ class Draft:
                 self._values[name] = value
                 self._origins[name] = origin
 
+    def replace(self, origin: str, **values: Any) -> None:
+        """Fill fields whoever filled them before; what says nothing replaces nothing."""
+        for name, value in values.items():
+            if value not in (None, "", ()):
+                self._values.pop(name, None)
+        self.put(origin, **values)
+
     def keep(self, key: str, value: str) -> None:
         """A pair without a field of its own; of the same key twice the first counts, and the next gets a number."""
         free, number = key, 1

@@ -166,6 +166,21 @@ def test_infotext_beside_a_graph_is_believed_first() -> None:
     assert found.raw_graph == json.dumps(RECIPE.graph())
 
 
+def test_passes_that_an_infotext_leaves_out_come_from_the_graph() -> None:
+    graph = RECIPE.graph()
+    (first,) = (key for key, node in graph.items() if node["class_type"] == "KSampler")
+    inputs = graph[first]["inputs"]
+    later = {"class_type": "KSampler", "inputs": {**inputs, "latent_image": [first, 0], "steps": 9, "denoise": 0.4}}
+    for node in graph.values():
+        node["inputs"] = {name: ["90", 0] if one == [first, 0] else one for name, one in node["inputs"].items()}
+    found = read(parameters=f"a fox\n{LAST}", prompt=graph | {"90": later})
+    assert [one.denoise for one in found.passes] == [1.0, 0.4]
+    assert (found.denoise, found.steps, found.seed) == (0.4, 20, 5)
+    assert found.origins["passes"] == "PNG tEXt prompt"
+    hires = read(parameters=f"a fox\n{LAST}, Hires upscale: 2, Denoising strength: 0.3", prompt=graph | {"90": later})
+    assert (hires.denoise, hires.origins["passes"]) == (0.3, "PNG tEXt parameters")
+
+
 def test_comfyuis_version() -> None:
     drawing = RECIPE.workflow()
     drawing["nodes"][0]["properties"] = {"cnr_id": "comfy-core", "ver": "0.3.64"}

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from sidecar.media.metadata import values
 from sidecar.media.metadata.comfy import api, workflow
 from sidecar.media.metadata.comfy.graph import Graph
-from sidecar.media.metadata.comfy.walk import walk
+from sidecar.media.metadata.comfy.walk import Recipe, walk
 from sidecar.media.metadata.dialects.texts import Texts, mapping, sequence
 from sidecar.media.metadata.model import Draft, Text
 
@@ -39,13 +39,20 @@ def read(texts: Texts, draft: Draft) -> None:
         draft.put(text.place, software="ComfyUI")
     else:
         draft.put(text.place, software="ComfyUI", version=_version(pair.drawing))
-    recipe = walk(graph)
+    _put(draft, text, walk(graph))
+
+
+def _put(draft: Draft, text: Text, recipe: Recipe) -> None:
+    """What the graph says; passes and the last one's denoise also where another text knows of fewer."""
     for name, found in recipe.said.items():
         if name in _NO_FIELD:
             draft.keep(name, values.shown(found.value))
         else:
             draft.put(f"{text.place}: {found.place}", **{name: found.value})
-    draft.put(text.place, passes=recipe.passes)
+    if len(recipe.passes) > len(draft.values("passes").get("passes", ())):
+        draft.replace(text.place, passes=recipe.passes)
+        if denoise := recipe.said.get("denoise"):
+            draft.replace(f"{text.place}: {denoise.place}", denoise=denoise.value)
 
 
 def _find(texts: Texts, draft: Draft) -> _Pair:
