@@ -126,6 +126,37 @@ def test_base_and_refiner_of_ksampler_advanced() -> None:
     assert said(nodes)["seed"] == 7
 
 
+def test_loras_of_several_samplers_are_in_the_order_of_use() -> None:
+    nodes = graph(
+        **{
+            "3": sampler(model=["62", 0]),
+            "60": sampler(model=["63", 0], latent_image=["3", 0]),
+            "62": node("LoraLoaderModelOnly", model=["4", 0], lora_name="high.safetensors", strength_model=1),
+            "63": node("LoraLoaderModelOnly", model=["64", 0], lora_name="high.safetensors", strength_model=0.1),
+            "64": node("LoraLoaderModelOnly", model=["4", 0], lora_name="low.safetensors", strength_model=0.9),
+            "8": node("VAEDecode", samples=["60", 0], vae=["4", 2]),
+        }
+    )
+    assert said(nodes)["loras"] == (Lora("high", 1.0), Lora("low", 0.9))
+
+
+def test_a_sampler_that_scales_up_makes_the_size_after_it() -> None:
+    scaling = sampler(image=["8", 0], upscale_by=["65", 0], upscale_model=["66", 0], tile_width=256, tile_height=256)
+    nodes = graph(
+        **{
+            "60": {**scaling, "class_type": "UltimateSDUpscale"},
+            "65": node("PrimitiveFloat", value=2),
+            "66": node("UpscaleModelLoader", model_name="4x.pth"),
+            "67": {**sampler(image=["60", 0]), "class_type": "FaceDetailer"},
+            "9": node("SaveImage", images=["67", 0]),
+        }
+    )
+    del scaling["inputs"]["latent_image"]
+    del nodes["67"]["inputs"]["latent_image"]
+    sizes = [(one.width, one.height) for one in read(nodes).passes]
+    assert sizes == [(512, 768), (1024, 1536), (1024, 1536)]
+
+
 def test_conditionings_that_are_combined_patched_and_zeroed() -> None:
     nodes = graph(
         **{

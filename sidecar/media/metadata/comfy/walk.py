@@ -114,7 +114,8 @@ def _loras(graph: Graph, samplers: list[Node], said: dict[str, Found]) -> None:
     place = ""
     for node in samplers:
         chain = models.chain(graph, node)
-        loras = {one.name: one for one in chain.loras} | loras
+        for one in chain.loras:
+            loras.setdefault(one.name, one)
         place = place or chain.place
     if loras:
         said["loras"] = Found(tuple(loras.values()), place)
