@@ -55,6 +55,7 @@ def name(value: Any) -> str | None:
     return text if text and text.lower() != "none" else None
 
 
+_OWN_VAE = re.compile(r"automatic|baked.*", re.IGNORECASE)
 _MODEL_SUFFIX = re.compile(r"\.(?:safetensors|sft|ckpt|pt|pth|gguf|bin)$", re.IGNORECASE)
 
 
@@ -62,6 +63,12 @@ def model_name(value: Any) -> str | None:
     """A model's name as A1111 shows it: without its folder and suffix."""
     text = name(value)
     return _MODEL_SUFFIX.sub("", text.replace("\\", "/").rpartition("/")[2]) if text else None
+
+
+def vae_name(value: Any) -> str | None:
+    """A VAE's name; None for the words by which menus mean the model's own."""
+    found = model_name(value)
+    return None if found and _OWN_VAE.fullmatch(found) else found
 
 
 def whole(value: Any) -> int | None:

@@ -218,6 +218,11 @@ def test_swarmui() -> None:
     assert found.raw_graph
 
 
+@pytest.mark.parametrize("vae", ["Automatic", "None", "none", ""])
+def test_swarmui_without_a_vae_of_its_own(vae: str) -> None:
+    assert read(parameters={"sui_image_params": {"prompt": "a fox", "vae": vae}}).vae is None
+
+
 def test_invokeai() -> None:
     found = read(
         invokeai_metadata={

@@ -125,7 +125,7 @@ def _along_the_way(graph: Graph, used: list[Node], said: dict[str, Found]) -> No
     """What no sampler is told, but the nodes around it: VAE, clip skip, distilled guidance."""
     for node in used:
         for key, name, reading in (
-            ("vae", "vae_name", _vae),
+            ("vae", "vae_name", values.vae_name),
             ("clip_skip", "stop_at_clip_layer", _skip),
             ("clip_skip", "clip_skip", _skip),
             ("guidance", "guidance", values.number),
@@ -156,11 +156,6 @@ def _as(reading: Any, one: Found | None) -> Found | None:
     """A found value read as what it should be; None where it is not."""
     value = reading(one.value) if one else None
     return Found(value, one.place) if one and value is not None else None
-
-
-def _vae(value: Any) -> str | None:
-    found = values.model_name(value)
-    return found if found and not found.lower().startswith("baked") else None
 
 
 def _skip(value: Any) -> int | None:

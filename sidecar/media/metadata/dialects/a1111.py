@@ -74,7 +74,7 @@ def _fields(draft: Draft, pairs: _Pairs) -> set[str]:
         ("cfg", values.number, ("CFG scale",)),
         ("model", values.model_name, ("Model",)),
         ("model_hash", values.name, ("Model hash",)),
-        ("vae", values.model_name, ("VAE",)),
+        ("vae", values.vae_name, ("VAE",)),
         ("clip_skip", values.whole, ("Clip skip",)),
         ("denoise", values.number, ("Denoising strength",)),
     ):

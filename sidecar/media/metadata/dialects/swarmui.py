@@ -19,7 +19,7 @@ _FIELDS = (
     ("width", "width", values.whole),
     ("height", "height", values.whole),
     ("model", "model", values.model_name),
-    ("vae", "vae", values.model_name),
+    ("vae", "vae", values.vae_name),
     ("version", "swarm_version", values.name),
 )
 _PASS = ("steps", "sampler", "scheduler", "cfg", "seed", "width", "height", "model")
