@@ -330,6 +330,58 @@ def test_muted_and_bypassed_nodes() -> None:
     assert {name: found.value for name, found in whole(made).said.items()} == PLAIN
 
 
+@pytest.mark.parametrize("kinds", [("SetNode", "GetNode"), ("easy setNode", "easy getNode")])
+def test_nodes_that_are_joined_by_a_name(kinds: tuple[str, str]) -> None:
+    made = drawing()
+    made["nodes"][:0] = [
+        drawn(20, kinds[1], ["m"], outputs=("MODEL",)),
+        drawn(21, kinds[0], ["m"], ("MODEL", 20), outputs=("*",)),
+        drawn(22, kinds[1], ["c"], outputs=("CLIP",)),
+        drawn(23, kinds[0], ["c"], ("CLIP", 21), outputs=("*",)),
+        drawn(24, kinds[1], ["nobody's"], outputs=("VAE",)),
+        drawn(25, kinds[0], [["odd"]], ("VAE", 22), outputs=("*",)),
+    ]
+    made["links"][0] = [1, 20, 0, 3, 0, "MODEL"]
+    made["links"][4:6] = [[5, 22, 0, 6, 0, "CLIP"], [6, 23, 0, 7, 0, "CLIP"]]
+    made["links"] += [[20, 4, 0, 21, 0, "M"], [21, 4, 1, 23, 0, "C"], [22, 4, 2, 25, 0, "V"], [8, 24, 0, 8, 1, "V"]]
+    assert {name: found.value for name, found in whole(made).said.items()} == PLAIN
+
+
+def test_names_that_join_nodes_in_a_circle_end() -> None:
+    made = drawing()
+    made["nodes"] += [drawn(20, "GetNode", ["m"]), drawn(21, "SetNode", ["m"], ("MODEL", 20))]
+    made["links"] += [[20, 20, 0, 21, 0, "M"], [1, 21, 0, 3, 0, "MODEL"]]
+    assert "model" not in whole(made).said
+
+
+def test_a_name_in_a_subgraph_is_its_own_or_that_around_it() -> None:
+    inner = {
+        "id": "in-ner",
+        "nodes": [
+            drawn(1, "KSampler", SAMPLING, ("model", 1), ("positive", 2)),
+            drawn(2, "GetNode", ["m"]),
+            drawn(3, "GetNode", ["p"]),
+            drawn(4, "SetNode", ["p"], ("CONDITIONING", 3)),
+            drawn(5, "CLIPTextEncode", ["a fox"]),
+        ],
+        "links": [[1, 2, 0, 1, 0, "M"], [2, 3, 0, 1, 1, "C"], [3, 5, 0, 4, 0, "C"], [4, 1, 0, -20, 0, "L"]],
+    }
+    made = {
+        "nodes": [
+            drawn(1, "CheckpointLoaderSimple", ["dream.safetensors"]),
+            drawn(2, "SetNode", ["m"], ("MODEL", 1)),
+            drawn(3, "SetNode", ["p"], ("CONDITIONING", 2)),
+            drawn(4, "CLIPTextEncode", ["a cat"]),
+            drawn(5, "in-ner"),
+            drawn(6, "SaveImage", ["x"], ("images", 3)),
+        ],
+        "links": [[1, 1, 0, 2, 0, "M"], [2, 4, 0, 3, 0, "C"], [3, 5, 0, 6, 0, "L"]],
+        "definitions": {"subgraphs": [inner]},
+    }
+    found = whole(made).said
+    assert (found["model"].value, found["prompt"].value) == ("dream", "a fox")
+
+
 def test_subgraphs_are_unfolded() -> None:
     """The sampler, its prompt and its size lie in a subgraph, the prompt in one within that."""
     inner = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import ChainMap
 from collections.abc import Iterator
 from itertools import islice
 from typing import Any, NamedTuple
@@ -12,6 +13,8 @@ from sidecar.media.metadata.comfy.graph import MOST_INPUTS, MOST_NODES, Graph, L
 _MUTED, _BYPASSED = 2, 4
 _OUTSIDE, _RESULTS = -10, -20  # what a subgraph's own inputs and outputs are called within it
 _DEEPEST = 8
+_SETS = ("SetNode", "easy setNode")
+_GETS = ("GetNode", "easy getNode")  # give out what the one of the same name takes
 
 
 class _Wire(NamedTuple):
@@ -24,13 +27,17 @@ class _Wire(NamedTuple):
 
 
 class _Scope(NamedTuple):
-    """A drawing, or one within a node of another: `feeds` are the values that its inputs have there."""
+    """A drawing, or one within a node of another: `feeds` are the values that its inputs have there.
+
+    `names` are the values that have one, there and around it.
+    """
 
     prefix: str
     nodes: list[Any]
     wires: dict[Any, _Wire]
     feeds: list[Any]
     depth: int
+    names: ChainMap[str, Any]
 
 
 def read(value: Any) -> Graph | None:
@@ -38,7 +45,7 @@ def read(value: Any) -> Graph | None:
     if not isinstance(value, dict) or not isinstance(value.get("nodes"), list):
         return None
     unfolding = _Unfolding(value)
-    unfolding.place(_Scope("", value["nodes"], _wires(value.get("links")), [], 0))
+    unfolding.place(_Scope("", value["nodes"], _wires(value.get("links")), [], 0, ChainMap()))
     return unfolding.graph() if unfolding.nodes and len(unfolding.nodes) <= MOST_NODES else None
 
 
@@ -66,6 +73,7 @@ class _Unfolding:
         return None  # a circle of nodes that stand for each other
 
     def place(self, scope: _Scope) -> None:
+        scope = scope._replace(names=scope.names.new_child(dict(_named(scope))))
         for raw in scope.nodes:
             if len(self.nodes) > MOST_NODES:
                 return
@@ -80,13 +88,16 @@ class _Unfolding:
             for slot, socket in enumerate(_bridges(sockets, taken, _list(raw.get("outputs")))):
                 self._stands_for[Link(key, slot)] = socket
             return
+        if raw["type"] in _GETS:
+            self._stands_for[Link(key, 0)] = scope.names.get(_name(raw))
+            return
         shown = widgets.named(raw["type"], sockets, raw.get("widgets_values"))
         inner = self._inner.get(raw["type"])
         if inner is not None and scope.depth < _DEEPEST:
             names = [_widget(socket) for socket in sockets]
             feeds = [shown.get(name) if one is None else one for name, one in zip(names, taken, strict=True)]
             wires = _wires(inner.get("links"))
-            self._unfold(key, _Scope(f"{key}:", _with_values(inner, raw), wires, feeds, scope.depth + 1))
+            self._unfold(key, _Scope(f"{key}:", _with_values(inner, raw), wires, feeds, scope.depth + 1, scope.names))
             return
         links = {str(socket.get("name")): one for socket, one in zip(sockets, taken, strict=True) if one is not None}
         self.nodes[key] = Node(key, raw["type"], dict(islice((shown | links).items(), MOST_INPUTS)))
@@ -109,6 +120,20 @@ def _taken(scope: _Scope, socket: dict[str, Any]) -> Any:
     if wire.origin == _OUTSIDE:
         return _list_at(scope.feeds, wire.slot)
     return Link(f"{scope.prefix}{wire.origin}", wire.slot)
+
+
+def _named(scope: _Scope) -> Iterator[tuple[str, Any]]:
+    """The names that nodes of a drawing give to what they take."""
+    for raw in scope.nodes:
+        if isinstance(raw, dict) and raw.get("type") in _SETS and raw.get("mode") != _MUTED:
+            socket = _list_at(_list(raw.get("inputs")), 0)
+            if (name := _name(raw)) and isinstance(socket, dict):
+                yield name, _taken(scope, socket)
+
+
+def _name(raw: dict[str, Any]) -> str:
+    first = _list_at(_list(raw.get("widgets_values")), 0)
+    return first if isinstance(first, str) else ""
 
 
 def _bridges(sockets: list[dict[str, Any]], taken: list[Any], outputs: list[Any]) -> Iterator[Any]:
