@@ -108,6 +108,21 @@ def test_first_and_last_pass_are_told_apart() -> None:
     assert said(nodes) == PLAIN | {"denoise": 0.4, "vae": "fine"}
 
 
+def test_a_save_node_that_is_told_the_settings_is_no_sampler() -> None:
+    told = {"steps": 20, "cfg": 5.5, "sampler_name": "euler", "scheduler": "karras", "positive": "a fox"}
+    nodes = graph(**{"9": node("Image Saver", images=["8", 0], modelname="dream", **told)})
+    assert len(read(nodes).passes) == 1
+    assert said(nodes) == PLAIN
+    alone = {"1": node("LoadImage", image="x.png"), "9": node("Image Saver", images=["1", 0], seed_value=7, **told)}
+    assert read(alone).passes == ()
+    saving = sampler(positive="a fox")
+    nodes = {
+        "4": node("CheckpointLoaderSimple", ckpt_name="dream.safetensors"),
+        "3": saving | {"class_type": "SampleAndSave"},
+    }
+    assert len(read(nodes).passes) == 1
+
+
 def test_base_and_refiner_of_ksampler_advanced() -> None:
     common = {"steps": 20, "cfg": 5.5, "sampler_name": "euler", "scheduler": "karras", "positive": ["6", 0],
               "negative": ["7", 0]}  # fmt: skip

@@ -15,6 +15,7 @@ _SAVES = re.compile(r"save|combine|preview|output|export|send", re.IGNORECASE)
 _PREVIEW = re.compile(r"preview", re.IGNORECASE)
 _MOST_PASSES = 32
 _MOST_SAVERS = 20
+_MODELS = ("model", *follow.PIPES)
 _SETTINGS = ("sampler", "sigmas", "noise", "scheduler", "settings", *follow.PIPES)
 
 
@@ -70,11 +71,15 @@ def _used(graph: Graph) -> list[Node]:
 
 
 def _is_sampler(node: Node) -> bool:
-    """A node that takes steps: KSampler and its kin, or one that gets them from others (SamplerCustom)."""
+    """A node that takes steps: KSampler and its kin, or one that gets them from others (SamplerCustom).
+
+    Save nodes are told steps as well, to write them down; those that sample have a model.
+    """
     given = node.inputs
     if "sigmas" in given and ("guider" in given or "positive" in given):
         return True
-    return "steps" in given and "cfg" in given and ("sampler_name" in given or "scheduler" in given)
+    told = "steps" in given and "cfg" in given and ("sampler_name" in given or "scheduler" in given)
+    return told and (not _SAVES.search(node.kind) or any(isinstance(given.get(name), Link) for name in _MODELS))
 
 
 def _settings(graph: Graph, node: Node) -> dict[str, Found]:
