@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from loguru import logger
@@ -27,23 +27,45 @@ def _job(
     *,
     looking: bool,
 ) -> Exit:
-    """Run one job with progress, then tell sinks; print its report, answer its code, whatever became of the sinks."""
+    """Run one job with progress, then tell sinks; print its report, answer its code."""
     progress = ProgressManager(action, (view(context.loaded.settings.log.format),))
+    done: list[JobReport] = []
+    sinks: list[dict[str, Any]] = []
 
-    async def whole() -> tuple[JobReport, list[dict[str, Any]]]:
+    async def whole() -> None:
         async with open_workspace(context.loaded, os.environ, looking=looking) as workspace:
             tell = _nobody if looking or not workspace.settings.ingest.sinks else await _sinks(workspace)
             try:
-                report = await work(workspace.orchestrator, progress)
+                done.append(await work(workspace.orchestrator, progress))
             finally:
                 progress.close()
-            return report, await tell()
+            sinks.extend(await tell())
 
-    report, sinks = run_async(whole())
-    told = {"sinks": sinks} if sinks else {}
-    context.show(report.as_json() | told,
-                 lambda: "\n\n".join([text(report), *([tables.told_text(sinks)] if sinks else [])]))  # fmt: skip
-    return code_of_job(report)
+    well = False
+    try:
+        run_async(whole())
+        well = not any(one["problem"] for one in sinks)
+    finally:
+        if done:  # it is said, even if the sinks could not be told of it
+            _show(context, done[0], text, sinks, well=well)
+    code = code_of_job(done[0])
+    return code if well or code is not Exit.DONE else Exit.PARTLY
+
+
+def _show(
+    context: Context,
+    report: JobReport,
+    text: Callable[[JobReport], str],
+    sinks: Sequence[Mapping[str, Any]],
+    *,
+    well: bool,
+) -> None:
+    """Print what a job did, and what sinks were told of it; `well`: as far as they could be."""
+    value = report.as_json() | {"ok": report.ok and well}
+    if not sinks:
+        context.show(value, lambda: text(report))
+    else:
+        context.show(value | {"sinks": list(sinks)}, lambda: f"{text(report)}\n\n{tables.told_text(sinks)}")
 
 
 async def _sinks(work: Workspace) -> Callable[[], Awaitable[list[dict[str, Any]]]]:

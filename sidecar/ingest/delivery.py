@@ -52,7 +52,8 @@ class Delivery:
         self._wake = asyncio.Event()
         self._most = deliveries.RECORDS
         self._asked_ns: int | None = None  # when the newest asking was, at the last beginning
-        self._retried = 0  # of what was refused, up to this file
+        self._retrying_ns: int | None = None  # what was refused is told as it was asked for then,
+        self._retried = 0  # and was up to this file
 
     # -- the endless way --------------------------------------------------------------------------------------------
 
@@ -152,13 +153,14 @@ class Delivery:
     async def _tell_asked(self) -> bool:
         """A batch of what was refused, else one of the backfill; answers whether anything was asked for."""
         asked = await asyncio.to_thread(self._table.asked, self.name)
+        if asked.again_ns != self._retrying_ns:  # somebody asked again: what was refused meanwhile is meant, too
+            self._retrying_ns, self._retried = asked.again_ns, 0
         if asked.again_ns is not None:
             if due := await asyncio.to_thread(self._table.due_again, self.name, self._retried):
                 await self._keep(await self._told(due))
                 self._retried = due[-1].file_id
             else:
                 await asyncio.to_thread(self._table.end_again, self.name, asked.again_ns)
-                self._retried = 0
         elif asked.filling is not None:
             if due := await asyncio.to_thread(self._table.due_to_fill, self.name):
                 await self._keep(await self._told(due), filled=due[-1].file_id)

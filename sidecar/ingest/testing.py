@@ -1,4 +1,5 @@
-"""The contract that every sink passes, as tests. The only module that needs pytest and pytest-asyncio.
+"""The contract that every sink passes, as tests. The only module that needs pytest and pytest-asyncio, which the extra
+`testing` brings.
 
     from sidecar.ingest.testing import Known, SinkContract
 
@@ -18,7 +19,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from hashlib import sha256
 from typing import Any
 
@@ -34,6 +35,7 @@ RECIPE = {
     "software": "ComfyUI", "prompt": "a lighthouse at dusk", "negative_prompt": "blurry", "seed": 18446744073709551615,
     "steps": 20, "cfg": 6.5, "width": 1024, "height": 768, "model": "dream", "loras": [{"name": "ink", "weight": 0.7}],
 }  # fmt: skip
+MOST_SAID = 20  # differences
 _LOSSY = re.compile("[\x00\ud800-\udfff]")
 
 
@@ -51,6 +53,17 @@ def record(number: int, **fields: Any) -> Record:
 def by_key(records: Sequence[Record]) -> dict[str, Record]:
     """What a receiver knows that was told these alone, in this order."""
     return {one.key: one for one in records}
+
+
+def same(found: Mapping[str, Record], wanted: Mapping[str, Record]) -> None:
+    """Raises AssertionError that names the records which are missing or too many, and the fields that differ."""
+    wrong = [f"{key!r} is not known" for key in wanted.keys() - found.keys()]
+    wrong += [f"{key!r} is known, and should not be" for key in found.keys() - wanted.keys()]
+    for key in wanted.keys() & found.keys():
+        pairs = ((one.name, getattr(found[key], one.name), getattr(wanted[key], one.name)) for one in fields(Record))
+        wrong += [f"{key!r}: {name} is {is_!r:.200}, not {told!r:.200}" for name, is_, told in pairs if is_ != told]
+    if wrong:
+        raise AssertionError("\n".join(sorted(wrong)[:MOST_SAID]))
 
 
 class SinkContract:
@@ -75,13 +88,13 @@ class SinkContract:
             record(5, mtime_ns=-(1 << 63), size=0, kind="other", metadata=None),
         ]
         await opened.ingest(told)
-        assert await known() == by_key(told)
+        same(await known(), by_key(told))
 
     async def test_nothing_told_is_nothing_known(self, opened: MediaIngest, known: Known) -> None:
         """Empty batches are taken."""
         await opened.ingest([])
         await opened.retract([])
-        assert await known() == {}
+        same(await known(), {})
 
     async def test_a_batch_told_twice_is_known_once(self, opened: MediaIngest, known: Known) -> None:
         """As it comes after a crash, and with others among it as it comes after that."""
@@ -89,21 +102,21 @@ class SinkContract:
         await opened.ingest(told)
         await opened.ingest(told)
         await opened.ingest([*told, record(5)])
-        assert await known() == by_key([*told, record(5)])
+        same(await known(), by_key([*told, record(5)]))
 
     async def test_what_is_told_replaces_what_was_known(self, opened: MediaIngest, known: Known) -> None:
         """Every field that can change does, and what is said no more is known no more."""
         await opened.ingest([record(1, incomplete="no IEND", problems=("cut off",)), record(2)])
         now = record(1, library_path="comfy/1~12345678.png", state="vanished", metadata={"seed": 5}, kind="video")
         await opened.ingest([now])
-        assert await known() == by_key([now, record(2)])
+        same(await known(), by_key([now, record(2)]))
         await opened.ingest([replace(now, metadata=None)])
         assert (await known())[now.key] == replace(now, metadata=None)
 
     async def test_the_last_of_one_key_in_a_batch_counts(self, opened: MediaIngest, known: Known) -> None:
         """Told, ended, and told again between two deliveries."""
         await opened.ingest([record(1), record(2), record(1, state="purged"), record(1, state="replaced")])
-        assert await known() == by_key([record(1, state="replaced"), record(2)])
+        same(await known(), by_key([record(1, state="replaced"), record(2)]))
 
     async def test_one_content_in_two_places_is_two_records(self, opened: MediaIngest, known: Known) -> None:
         """A hash is not a key: the same picture may lie in several folders, and one of them may be purged."""
@@ -111,7 +124,7 @@ class SinkContract:
         second = replace(first, key="forge/a.png@9", source="forge", path="a.png", library_path="forge/a.png")
         await opened.ingest([first, second])
         await opened.retract([replace(first, state="purged")])
-        assert await known() == by_key([replace(first, state="purged"), second])
+        same(await known(), by_key([replace(first, state="purged"), second]))
 
     async def test_one_place_with_other_content_is_two_records(self, opened: MediaIngest, known: Known) -> None:
         """Generators use names again after a purge."""
@@ -119,43 +132,43 @@ class SinkContract:
         second = replace(record(2), path=first.path, library_path="comfy/out/00001~12345678.png")
         await opened.ingest([first])
         await opened.ingest([second])
-        assert await known() == by_key([first, second])
+        same(await known(), by_key([first, second]))
 
     @pytest.mark.parametrize("state", ["purged", "vanished", "replaced"])
     async def test_a_retracted_record_is_marked_and_kept(self, opened: MediaIngest, known: Known, state: str) -> None:
         """All that was known of it stays: its copy is still in the library."""
         await opened.ingest([record(1), record(2)])
         await opened.retract([record(1, state=state)])
-        assert await known() == by_key([record(1, state=state), record(2)])
+        same(await known(), by_key([record(1, state=state), record(2)]))
 
     async def test_retracting_twice_is_retracting_once(self, opened: MediaIngest, known: Known) -> None:
         """As it comes after a crash."""
         await opened.ingest([record(1)])
         await opened.retract([record(1, state="purged")])
         await opened.retract([record(1, state="purged")])
-        assert await known() == by_key([record(1, state="purged")])
+        same(await known(), by_key([record(1, state="purged")]))
 
     async def test_an_unknown_record_is_retracted_by_keeping_it(self, opened: MediaIngest, known: Known) -> None:
         """The receiver may be younger than the library."""
         await opened.retract([record(1, state="purged"), record(2, state="vanished")])
-        assert await known() == by_key([record(1, state="purged"), record(2, state="vanished")])
+        same(await known(), by_key([record(1, state="purged"), record(2, state="vanished")]))
 
     async def test_calls_take_effect_in_their_order(self, opened: MediaIngest, known: Known) -> None:
         """What was retracted may be there again: a file that vanished came back."""
         await opened.ingest([record(1), record(2)])
         await opened.retract([record(1, state="vanished"), record(2, state="purged")])
         await opened.ingest([record(1)])
-        assert await known() == by_key([record(1), record(2, state="purged")])
+        same(await known(), by_key([record(1), record(2, state="purged")]))
 
     async def test_large_batches_are_taken_whole(self, opened: MediaIngest, known: Known) -> None:
         """1,000 records at a time, new ones and known ones."""
         told = [record(n) for n in range(1000)]
         await opened.ingest(told)
-        assert await known() == by_key(told)
+        same(await known(), by_key(told))
         later = [record(n, metadata={"seed": n}) for n in range(500, 1500)]
         await opened.ingest(later)
         await opened.retract([replace(one, state="purged") for one in later])
-        assert await known() == by_key([*told[:500], *(replace(one, state="purged") for one in later)])
+        same(await known(), by_key([*told[:500], *(replace(one, state="purged") for one in later)]))
 
     @pytest.mark.parametrize(
         "name",
@@ -171,9 +184,9 @@ class SinkContract:
         odd = record(1, path=name, library_path=f"comfy/{name}", source=f"comfy{name[:50]}", incomplete=name,
                      problems=(name, "second"), metadata={"prompt": name, name: [name, {"other": name}]})  # fmt: skip
         await opened.ingest([odd, record(2)])
-        assert await known() == by_key([odd, record(2)])
+        same(await known(), by_key([odd, record(2)]))
         await opened.retract([replace(odd, state="purged")])
-        assert await known() == by_key([replace(odd, state="purged"), record(2)])
+        same(await known(), by_key([replace(odd, state="purged"), record(2)]))
 
     @pytest.mark.parametrize("bad", ["a\x00b", "\udfff", "a\x00b \ud800 z"], ids=["NUL", "surrogate", "both"])
     async def test_what_cannot_be_stored_is_replaced_and_not_refused(
@@ -208,7 +221,7 @@ class SinkContract:
         ]
         told = [record(n, metadata=shape) for n, shape in enumerate(shapes)]
         await opened.ingest(told)
-        assert await known() == by_key(told)
+        same(await known(), by_key(told))
 
     async def test_large_and_deep_metadata_is_kept(self, opened: MediaIngest, known: Known) -> None:
         """Graphs are megabytes now and then, and a hundred levels deep."""
@@ -219,7 +232,7 @@ class SinkContract:
         odd = record(1, metadata={"prompt": words, "model": "m" * 5000, "deep": deep, "raw_graph": "x" * 2_000_000,
                                   "many": [{"n": n} for n in range(10_000)]})  # fmt: skip
         await opened.ingest([odd, record(2)])
-        assert await known() == by_key([odd, record(2)])
+        same(await known(), by_key([odd, record(2)]))
 
     async def test_it_is_opened_twice(self, sink: MediaIngest, known: Known) -> None:
         """Without a close in between, as after SinkDown."""
@@ -228,7 +241,7 @@ class SinkContract:
         await sink.open()
         await sink.ingest([record(2)])
         await sink.close()
-        assert await known() == by_key([record(1), record(2)])
+        same(await known(), by_key([record(1), record(2)]))
 
     async def test_it_is_closed_at_any_time(self, sink: MediaIngest, known: Known) -> None:
         """Before it was opened, twice, and with nothing lost that was told."""
@@ -237,7 +250,7 @@ class SinkContract:
         await sink.ingest([record(1)])
         await sink.close()
         await sink.close()
-        assert await known() == by_key([record(1)])
+        same(await known(), by_key([record(1)]))
 
     async def test_it_is_opened_after_it_was_closed(self, sink: MediaIngest, known: Known) -> None:
         """And knows what it knew."""
@@ -248,7 +261,7 @@ class SinkContract:
         await sink.retract([record(1, state="purged")])
         await sink.ingest([record(3)])
         await sink.close()
-        assert await known() == by_key([record(1, state="purged"), record(2), record(3)])
+        same(await known(), by_key([record(1, state="purged"), record(2), record(3)]))
 
 
 def without_lossy(one: Record) -> Record:

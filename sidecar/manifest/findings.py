@@ -70,6 +70,7 @@ class FindingTable:
                  read: Callable[[str, Sequence[object]], list[tuple[Any, ...]]]) -> None:  # fmt: skip
         self._transaction = transaction
         self._read = read
+        self._given: dict[bytes, int] = {}  # what was read of each content that was handed out last, by its version
 
     def unread(self, limit: int = _AT_ONCE) -> tuple[list[Unread], int | None]:
         """The next contents to look into, and the place behind them, for `keep`; None when there is nothing to do.
@@ -89,14 +90,16 @@ class FindingTable:
                 (here, top, limit),
             )
             found = {r[1]: Unread(*r[1:6]) for r in rows if r[6] is None or r[6] < VERSION or r[7] != "[]"}
+            self._given = {r[1]: r[6] for r in rows if r[6] is not None}
             return list(found.values()), rows[-1][0] if len(rows) == limit else top
         rows = self._read(
-            "SELECT n.hash, f.library_path, s.name, f.root, f.path FROM findings n "
+            "SELECT n.hash, f.library_path, s.name, f.root, f.path, n.version FROM findings n "
             "JOIN files f ON f.id = (SELECT max(id) FROM files WHERE hash = n.hash) "
             "JOIN sources s ON s.id = f.source_id WHERE n.version < ? LIMIT ?",
             (VERSION, limit),
         )
-        return [Unread(*row) for row in rows], here if rows else None
+        self._given = {row[0]: row[5] for row in rows}
+        return [Unread(*row[:5]) for row in rows], here if rows else None
 
     def waiting(self) -> int:
         """How many contents nobody has looked into yet, or only an older program; the same one may count twice."""
@@ -110,18 +113,19 @@ class FindingTable:
     def forget(self) -> int:
         """Have everything looked into again; answers how many contents. What was found out is found until then."""
         with self._transaction() as db:
-            return db.execute("UPDATE findings SET version = 0").rowcount
+            return db.execute("UPDATE findings SET version = min(version, 0) - 1").rowcount
 
     def keep(self, findings: Sequence[Finding], place: int, now_ns: int) -> None:
         """Record what was found out, and go on behind `place`: its files can be found by their words from here on."""
         with self._transaction() as db:
+            versions = {one.hash: self._version(db, one.hash) for one in findings}
             _tell_again(db, findings, place)
             for one in findings:
                 _unindex(db, one.hash)
             db.executemany(
                 "INSERT OR REPLACE INTO findings VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                ((one.hash, VERSION, _json(one.told), _json(one.problems), one.thumbnail, _seed(one), *one.texts,
-                  now_ns) for one in findings),
+                ((one.hash, versions[one.hash], _json(one.told), _json(one.problems), one.thumbnail, _seed(one),
+                  *one.texts, now_ns) for one in findings),
             )  # fmt: skip
             db.executemany("INSERT OR REPLACE INTO raws VALUES (?, ?)",
                            ((one.hash, zlib.compress(_json(one.raws).encode())) for one in findings if one.raws)
@@ -135,6 +139,11 @@ class FindingTable:
             )
             db.execute("UPDATE followers SET seq = ? WHERE name = ?", (place, MEDIA))
             db.execute(FORGET_FOLLOWED)
+
+    def _version(self, db: sqlite3.Connection, sha256: bytes) -> int:
+        """That of this program, unless somebody wants the content looked into again since it was handed out."""
+        row = db.execute("SELECT version FROM findings WHERE hash = ?", (sha256,)).fetchone()
+        return VERSION if row is None or row[0] == self._given.get(sha256, row[0]) else int(row[0])
 
     def of(self, sha256: bytes) -> Finding | None:
         """What was found out about a content; None when nobody has looked yet."""

@@ -3,7 +3,8 @@
 Words and quoted phrases all have to be in a file's name, prompts, model, LoRAs or seed; one with `-` before it must not
 be, one with `*` behind it may go on. A key narrows: `source:` `kind:` `state:` (several values: any of them), `name:`
 (part of the path), `after:` and `before:` (a day, or a moment; the first included and the second not), `seed:`, and
-`prompt:` `negative:` `model:` `lora:` `software:` (words that begin so, in that place alone).
+`prompt:` `negative:` `model:` `lora:` `software:` (words that begin so, in that place alone; of one or two letters the
+word itself).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from sidecar.manifest.search import ItemFilter
 from sidecar.models import NS, clamped
 
 _TERM = re.compile(r'(?P<no>-?)(?:(?P<key>[a-z]+):)?(?:"(?P<phrase>[^"]*)"?|(?P<word>[^\s"]*))', re.IGNORECASE)
+SHORT = 3  # letters: of fewer, so many words begin with them that only the word itself is meant
 _SEED = re.compile(r"-?[0-9]{1,30}")
 _LISTS = {"source": "sources", "kind": "kinds", "state": "states"}
 _COLUMNS = {"prompt": "prompt", "negative": "negative", "model": "model", "lora": "loras", "software": "software"}
@@ -63,7 +65,7 @@ def _expression(value: str, key: str, *, phrase: bool) -> str:
     """A term of FTS5; "" for one without a letter or digit. Quoted, nothing in it is an operator."""
     if not any(character.isalnum() for character in value):
         return ""
-    goes_on = (not phrase and value.endswith("*")) or bool(key)
+    goes_on = (not phrase and value.endswith("*")) or (bool(key) and len(value) >= SHORT)
     quoted = '"' + value.rstrip("*").replace('"', '""') + '"' + ("*" if goes_on else "")
     return f"{_COLUMNS[key]} : {quoted}" if key else quoted
 

@@ -169,6 +169,8 @@ class Search:
 FEW = 2000  # files
 LAST = 1 << 62  # behind every id
 _THESE = "IN (SELECT value FROM json_each(?))"
+# With a plus, for FTS5 would search anew for each of them; and not beyond the last of them.
+_WORDS_OF_THESE = f"+words.rowid {_THESE} AND words.rowid >= (SELECT min(value) FROM json_each(?))"  # noqa: S608
 
 
 def read_items(read: Read, wanted: ItemFilter, *, limit: int, before: int | None) -> list[Item]:
@@ -197,7 +199,7 @@ def _page(read: Read, wanted: ItemFilter, before: int) -> tuple[str, list[object
     if (few := _few(read, f"{words} {latest}", [wanted.match, before])) is not None:
         return f"{files} AND f.id {_THESE} {latest}", [*values, before, few]
     if (few := _few(read, f"{files} {latest}", [*values, before])) is not None:
-        return f"{words} AND words.rowid {_THESE} {latest}", [wanted.match, before, few]
+        return f"{words} AND {_WORDS_OF_THESE} {latest}", [wanted.match, before, few, few]
     return (
         f"SELECT words.rowid AS id FROM words CROSS JOIN files f ON f.id = words.rowid WHERE words MATCH ? "  # noqa: S608
         f"AND words.rowid < ? AND {condition} ORDER BY words.rowid DESC"

@@ -24,7 +24,8 @@ QUERIES = (
     "", '"red fox"', "seed:1234", 'seed:1234 model:flux "red fox" after:2026-11-01 kind:video', "seed:42 fox",
     "masterpiece", "masterpiece kind:video", "model:flux source:gen3", "fox -snow", "-fox", "kind:video", "kind:audio",
     "fox state:purged", "state:purged", "fox after:2099-01-01", "fox kind:audio", "name:ComfyUI_000123", "fox name:zzz",
-    "nothing at all",
+    "nothing at all", "kind:video model:flux prompt:mas", "after:2026-11-01 before:2026-11-02 prompt:sno",
+    "name:zzz prompt:s", "blurry source:gen3",
 )  # fmt: skip
 _SAID = (
     "a red fox cat dog in the snow forest night day portrait masterpiece best quality highly detailed bright dark "

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import signal
+import socket
 from pathlib import Path
 
 import pytest
@@ -81,9 +83,10 @@ def test_one_command_tells_sinks_behind_its_job(cli: Program, generator: MakeGen
     out, source = tmp_path / "receiver" / "out.jsonl", ("--source", f"a={made.name}:/output")
     env = sink(out) | {"MEDIA_SYNC_MEDIA__ENABLED": "true"}
     cli("sync", "--dry-run", *source, env=env).ok()
-    done = cli("sync", "--json", *source, env=env).ok()
+    done = cli("sync", "--json", *source, env=env)
     (told,) = done.json["sinks"]
-    assert (told["ok"], told["backlog"]) == (False, 2), "a sink that is down is no fault of the sync"
+    assert (done.code, done.json["ok"], told["ok"], told["backlog"]) == (3, False, False, 2), "stored, and not told"
+    assert done.json["sources"][0]["stored"] == 2
     assert "sink out was not told everything" in done.err
     out.parent.mkdir()
     text = cli("run", *source, env=env).ok().out
@@ -93,6 +96,23 @@ def test_one_command_tells_sinks_behind_its_job(cli: Program, generator: MakeGen
     }  # fmt: skip
     wrong = cli("sync", *source, env=env | {"MEDIA_SYNC_INGEST__SINKS__OUT__PATH": "relative"})
     assert (wrong.code, "ingest.sinks.out: path" in wrong.err) == (2, True)
+
+
+def test_what_was_done_is_said_when_telling_sinks_is_cut_short(
+    cli: Program, generator: MakeGenerator, tmp_path: Path
+) -> None:
+    made = generator()
+    made.put({"a.png": heavy_png(100, 1)}, age=700)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        at = "MEDIA_SYNC_INGEST__SINKS__OUT__"
+        env = NO_MEDIA | {f"{at}TYPE": "webhook", f"{at}URL": f"http://127.0.0.1:{silent.getsockname()[1]}/",
+                          f"{at}ALLOW_PRIVATE": "true"}  # fmt: skip
+        process = cli.start("sync", "--json", "--source", f"a={made.name}:/output", env=env)
+        silent.accept()  # the post comes, and is never answered
+        process.send_signal(signal.SIGINT)
+        out, _ = process.communicate(timeout=60)
+    assert process.returncode == 3
+    assert (json.loads(out)["ok"], json.loads(out)["sources"][0]["stored"]) == (False, 1)
 
 
 def test_while_serve_runs_it_does_what_is_asked_for(cli: Program, generator: MakeGenerator, tmp_path: Path) -> None:

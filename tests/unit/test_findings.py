@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -15,6 +16,7 @@ from sidecar.manifest import Finding, ItemFilter, Manifest, NewFile, Search, Sou
 from sidecar.manifest.opening import FILE_NAME
 from sidecar.manifest.query import parse
 from sidecar.manifest.schema import VERSION
+from sidecar.manifest.search import read_items
 from sidecar.models import NS, FileStat, PurgeOutcome, Source
 
 ROOT = b"/output"
@@ -193,6 +195,42 @@ def test_the_newest_come_first_page_by_page(manifest: Manifest, key: SourceKey, 
     search.close()
     assert [item.path for item in (*first, *rest)] == [b"p%03d.png" % number for number in range(28, -1, -2)]
     assert ItemFilter(match='"even"') == parse("even")
+
+
+def test_what_is_asked_for_while_it_is_looked_into_is_looked_into_once_more(manifest: Manifest, key: SourceKey) -> None:
+    store(manifest, key, a__png="1", b__png="2")
+    read_all(manifest, recipe("1", seed=1))
+    manifest.findings.forget()
+    unread, place = manifest.findings.unread()
+    assert place is not None
+    manifest.findings.forget()
+    manifest.findings.keep([recipe("1", seed=2), Finding(sha("2"))], place, NOW)
+    assert len(manifest.findings.unread()[0]) == len(unread) == 2
+    read_all(manifest, recipe("1", seed=3))
+    assert manifest.findings.waiting() == 0
+    finding = manifest.findings.of(sha("1"))
+    assert finding is not None
+    assert finding.recipe == {"seed": 3}
+
+
+@pytest.mark.parametrize("few", [1, 3, 2000])
+def test_the_index_of_words_is_asked_once_and_not_for_each_file(
+    twenty: Search, few: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite says `=` where it looks into it for single files, each of which is a whole search."""
+    asked: list[tuple[str, Sequence[object]]] = []
+
+    def read(sql: str, values: Sequence[object] = (), /) -> list[tuple[Any, ...]]:
+        asked.append((sql, values))
+        return twenty._read(sql, values)
+
+    monkeypatch.setattr("sidecar.manifest.search.FEW", few)
+    for query in ("fox", "fox kind:video", "fox source:gen name:1", "hen state:purged", "-cat kind:video"):
+        read_items(read, parse(query), limit=3, before=15)
+    plans = [str(row[3]) for sql, values in asked for row in twenty._read(f"EXPLAIN QUERY PLAN {sql}", values)]
+    walks = [plan for plan in plans if plan.startswith("SCAN words")]
+    assert walks
+    assert not [plan for plan in walks if "=" in plan]
 
 
 def test_what_an_older_program_indexed_is_found_by_its_seed_too(

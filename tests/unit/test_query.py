@@ -30,7 +30,7 @@ def ns(year: int, month: int, day: int, hour: int = 0) -> int:
         ('"red fox', ItemFilter(match='"red fox"')),
         ("fo*", ItemFilter(match='"fo"*')),
         ("fox -cat -dog", ItemFilter(match='("fox") NOT ("cat" OR "dog")')),
-        ("model:flux lora:x", ItemFilter(match='model : "flux"* AND loras : "x"*')),
+        ("model:flux lora:x", ItemFilter(match='model : "flux"* AND loras : "x"')),
         ('prompt:"red fox"', ItemFilter(match='prompt : "red fox"*')),
         ("... - !", ItemFilter()),
         ("seed:1234", ItemFilter(match='(seed : "1234")')),

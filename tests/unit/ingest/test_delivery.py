@@ -297,6 +297,30 @@ async def test_asking_ends_the_pause_of_a_sink_that_was_down(
         await eventually(lambda: pictures.table.backlog("out") == 0)
 
 
+async def test_what_is_asked_for_again_meanwhile_begins_anew(
+    pictures: Pictures, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deliveries, "RECORDS", 2)
+    one = way(pictures, posting(receiver))
+    pictures.store(a="1", b="2", c="3", d="4")
+    receiver.refuses = set("abcd")
+    await one.catch_up()
+    due_again = pictures.table.due_again
+
+    def mended(sink: str, after: int) -> Any:
+        if after:  # a and b were refused once more: now somebody mends the receiver, and asks
+            receiver.refuses = set()
+            pictures.table.ask([sink], NOW + 1, everything=False)
+            monkeypatch.setattr(pictures.table, "due_again", due_again)
+        return due_again(sink, after)
+
+    monkeypatch.setattr(pictures.table, "due_again", mended)
+    await asked(pictures, one)
+    await one.close()
+    assert pictures.table.refusals("out", 10) == []
+    assert pictures.table.asked("out") == Asked()
+
+
 # what is read once more
 
 

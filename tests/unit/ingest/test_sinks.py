@@ -15,7 +15,7 @@ from sidecar.errors import ConfigError
 from sidecar.ingest.base import MediaIngest, Record
 from sidecar.ingest.jsonlines import JsonLines
 from sidecar.ingest.sinks import kinds, make_sinks
-from sidecar.ingest.testing import Known, SinkContract
+from sidecar.ingest.testing import Known, SinkContract, by_key, record, same
 from sidecar.ingest.webhook import Webhook
 from tests.rig.program import Program
 from tests.unit.ingest.plugin import install
@@ -74,6 +74,17 @@ def test_an_installed_package_offers_its_sink(tmp_path: Path) -> None:
     (made,) = make_sinks(settings(mine={"type": "folder", "path": str(tmp_path)})).values()
     assert type(made).__module__ == "sink_example"
     assert problems(folder={}) == ("ingest.sinks.folder: path is missing — name the folder that the files go to",)
+
+
+def test_the_contract_says_which_field_of_which_record_differs() -> None:
+    told = by_key([record(1), record(2), record(3)])
+    same(told, dict(told))
+    with pytest.raises(AssertionError) as caught:
+        same(by_key([record(1), record(2, state="purged"), record(4)]), told)
+    assert str(caught.value).splitlines() == [
+        f"{record(2).key!r}: state is 'purged', not 'stored'", f"{record(3).key!r} is not known",
+        f"{record(4).key!r} is known, and should not be",
+    ]  # fmt: skip
 
 
 @pytest.mark.usefixtures("installed")
