@@ -37,7 +37,7 @@ export class Sinks {
       "aria-label": `${text}: ${sink.name}`, onclick: (event) => this.ask(sink.name, what, event.currentTarget) }, text);
     return make("tr", {}, make("th", { scope: "row" }), make("td"), number(), number(), number(), make("td"),
       make("td", {},
-        button("Again", "What it refused, once more; one that is down is tried at once", "retry"),
+        button("Again", "What it refused, once more; one that is down is tried at once", "retry"), " ",
         button("Everything", "Every file that was ever stored", "backfill")));
   }
 
@@ -54,6 +54,7 @@ export class Sinks {
 }
 
 function stateOf(sink) {
-  const doing = sink.filling ? `told of file ${whole(sink.filling.at)} of ${whole(sink.filling.upto)}` : sink.retrying ? "told again" : "";
-  return [sink.problem ?? (doing || "told as it comes"), sink.problem ? doing : ""].filter(Boolean).join("; ");
+  if (sink.problem) return "cannot be told";
+  if (sink.filling) return `told of file ${whole(sink.filling.at)} of ${whole(sink.filling.upto)}`;
+  return sink.retrying ? "told again" : "told as it comes";
 }

@@ -1,4 +1,4 @@
-// What failed and what to do: slowed or missing sources, and the last jobs that did not end well.
+// What failed and what to do: slowed or missing sources, sinks that cannot be told, and the last jobs that did not end well.
 
 import { at, keyed, make, say } from "./dom.js";
 import { ago } from "./words.js";
@@ -8,6 +8,7 @@ const SHOWN = 20;
 export function showTrouble(status, jobs) {
   const all = [
     ...status.sources.filter((source) => source.slowed || source.reason).map(ofSource),
+    ...status.sinks.filter((sink) => sink.problem).map((sink) => ({ what: `sink ${sink.name}: ${sink.problem}`, when: "" })),
     ...jobs.filter((job) => ["partly", "failed"].includes(job.state)).flatMap(ofJob),
   ];
   const troubles = together(all).slice(0, SHOWN);
