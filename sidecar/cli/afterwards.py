@@ -33,6 +33,8 @@ async def prepare(work: Workspace) -> Callable[[], Awaitable[list[dict[str, Any]
 
 
 async def _look(work: Workspace) -> None:
+    if waiting := work.manifest.findings.waiting():
+        logger.info("looking into {} files before sinks are told of them", waiting)
     try:
         await look_into(work)
     except ManifestDamaged:
