@@ -17,7 +17,7 @@ from typing import Any
 from sidecar.values import dataclass
 
 MEDIA = "media"
-VERSION = 1  # to be raised when the steps find out more: what was read before is then read again
+VERSION = 2  # to be raised when the steps find out more: what was read before is then read again
 _AT_ONCE = 64
 FORGET_FOLLOWED = "DELETE FROM changes WHERE seq <= (SELECT min(seq) FROM followers)"  # what everybody is behind
 
