@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.manifest import Finding, ItemFilter, Manifest, NewFile, Search, SourceKey, Unread
+from sidecar.manifest import Finding, ItemFilter, Manifest, NewFile, Search, SourceKey, Unread, findings
 from sidecar.manifest.opening import FILE_NAME
 from sidecar.manifest.query import parse
 from sidecar.manifest.schema import VERSION
@@ -117,7 +117,7 @@ def test_what_a_newer_program_finds_out_takes_the_place_of_the_old(
 ) -> None:
     store(manifest, key, a__png="1", b__png="2")
     read_all(manifest, recipe("1", prompt="a dog"), recipe("2", prompt="a cat"))
-    monkeypatch.setattr("sidecar.manifest.findings.VERSION", 2)
+    monkeypatch.setattr("sidecar.manifest.findings.VERSION", findings.VERSION + 1)
     store(manifest, key, c__png="1")
     unread, place = manifest.findings.unread()
     assert [one.hash for one in unread] == [sha("1")]
