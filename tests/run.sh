@@ -58,8 +58,7 @@ check ruff format --check .
 check mypy
 check lint-imports
 
-# Coverage hooks itself into every Python that finds this variable: those of pytest. The programs that tests start do
-# not get it, for a tracer doubles the time of each start; what only they do counts as not covered.
+# Coverage hooks itself into every Python that finds this variable: pytest's own, and each `python -m sidecar`.
 rm -f .coverage .coverage.*
 export COVERAGE_PROCESS_START=$ROOT/pyproject.toml COVERAGE_FILE=$ROOT/.coverage
 if narrowed "$@"; then
