@@ -102,7 +102,10 @@ tour() {
     heading "6. Purge"
     shown purge
     demo purged
-    heading "7. Where things stand"
+    heading "7. Find out what was made, and find it by that"
+    shown index
+    shown list --query lighthouse --limit 5
+    heading "8. Where things stand"
     shown status
     explain_end
 }

@@ -46,7 +46,7 @@ def test_the_demo(engine_host: str, engine: docker.DockerClient, generator: Make
                           stdin=subprocess.DEVNULL, timeout=240)  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.search(".*".join(CHECKED), done.stdout, re.DOTALL), done.stdout
-    for command in ("sources", "sync", "purge --dry-run", "purge", "status"):
+    for command in ("sources", "sync", "purge --dry-run", "purge", "index", "status"):
         assert f"$ media-sync {command} --config media-sync.yaml\n" in done.stdout
     assert re.search(rf"^  The library: {re.escape(str(DEMO / 'library'))}$", done.stdout, re.MULTILINE)
 

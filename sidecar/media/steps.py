@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from importlib.metadata import entry_points
 
 from sidecar.media import endings
+from sidecar.media.kinds import Kind, classify
 from sidecar.media.metadata import reading
 from sidecar.media.metadata.telling import as_json
 from sidecar.media.piece import FILMS, STILLS, Found, Piece, Step
@@ -17,6 +18,7 @@ from sidecar.media.piece import FILMS, STILLS, Found, Piece, Step
 GROUP = "media_sync.steps"
 MOST_READ = 1 << 28  # bytes of a file that is read to its end
 _PIECE = 1 << 18
+_SEEN_OR_HEARD = (Kind.IMAGE, Kind.VIDEO, Kind.AUDIO)
 _MIME = {
     "png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp", "gif": "image/gif", "bmp": "image/bmp",
     "tiff": "image/tiff", "heif": "image/avif", "mp4": "video/mp4", "mov": "video/quicktime",
@@ -58,6 +60,8 @@ def _ending(path: bytes) -> endings.Ending | None:
 def metadata(piece: Piece) -> Found:
     """What its texts say of its making; where they say nothing, what is hidden in its pixels."""
     recipe = piece.recipe
+    if not piece.format and classify(os.path.basename(piece.path)).kind not in _SEEN_OR_HEARD:
+        return Found()  # a text beside a picture, a mesh: nothing is wrong with it
     if piece.format in STILLS and not recipe.known:
         recipe = reading.read_hidden(piece.path, recipe)
     told, cut = as_json(recipe)

@@ -92,6 +92,15 @@ async def test_what_a_name_says_does_not_matter(workers: Workers, tmp_path: Path
     assert values["type"] == {"format": "jpeg", "mime": "image/jpeg", "size": [640, 320]}
 
 
+async def test_what_is_no_picture_by_its_name_is_none_and_nothing_is_wrong_with_it(
+    workers: Workers, tmp_path: Path
+) -> None:
+    for name, wrong in (("a.txt", False), ("a.png", True), ("a.mp4", True)):
+        (tmp_path / name).write_bytes(b"a red fox\nSteps: 20")
+        values, problems, thumbnail = await read(workers, tmp_path / name)
+        assert (bool(problems), thumbnail, "metadata" in values) == (wrong, b"", False), name
+
+
 async def test_an_animation_has_its_first_frame_and_a_film_too(workers: Workers, tmp_path: Path) -> None:
     frames = colours()
     frames[0].save(tmp_path / "a.webp", save_all=True, append_images=frames[1:], lossless=True)
