@@ -51,9 +51,8 @@ class Delivery:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._wake = asyncio.Event()
         self._most = deliveries.RECORDS
-        self._asked_ns: int | None = None  # when the newest asking was, at the last beginning
-        self._retrying_ns: int | None = None  # what was refused is told as it was asked for then,
-        self._retried = 0  # and was up to this file
+        self._asked_ns: int | None = None  # when somebody last asked, as far as that was seen
+        self._retried = 0  # what was refused was told since then, up to this file
 
     # -- the endless way --------------------------------------------------------------------------------------------
 
@@ -135,7 +134,7 @@ class Delivery:
 
         What happens meanwhile comes between: a long backfill holds up nothing new.
         """
-        self._asked_ns = (await asyncio.to_thread(self._table.asked, self.name)).again_ns
+        await self._see_asked()
         await self._reach()
         await self._tell_changes()
         while await self._tell_asked():
@@ -152,9 +151,7 @@ class Delivery:
 
     async def _tell_asked(self) -> bool:
         """A batch of what was refused, else one of the backfill; answers whether anything was asked for."""
-        asked = await asyncio.to_thread(self._table.asked, self.name)
-        if asked.again_ns != self._retrying_ns:  # somebody asked again: what was refused meanwhile is meant, too
-            self._retrying_ns, self._retried = asked.again_ns, 0
+        asked = await self._see_asked()
         if asked.again_ns is not None:
             if due := await asyncio.to_thread(self._table.due_again, self.name, self._retried):
                 await self._keep(await self._told(due))
@@ -167,6 +164,13 @@ class Delivery:
             else:
                 await asyncio.to_thread(self._table.end_filling, self.name)
         return asked != Asked()
+
+    async def _see_asked(self) -> Asked:
+        """What is asked for; when somebody asked again, what was refused meanwhile is meant, too."""
+        asked = await asyncio.to_thread(self._table.asked, self.name)
+        if asked.again_ns != self._asked_ns:
+            self._asked_ns, self._retried = asked.again_ns, 0
+        return asked
 
     async def note(self, error: MediaSyncError) -> None:
         """Leave word of what keeps the sink from being told. Raises ManifestDamaged."""
