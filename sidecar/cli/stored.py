@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from sidecar.cli import tables
 from sidecar.cli.context import Context
@@ -13,7 +14,7 @@ from sidecar.config import Wrong, near, quoted, whole
 from sidecar.errors import ConfigError, UnknownSource
 from sidecar.host.locks import LOCK, is_locked
 from sidecar.ingest.standing import standings
-from sidecar.manifest import Item, Manifest
+from sidecar.manifest import Item, JobRow, Manifest, SourceTotals
 from sidecar.manifest.query import parse
 from sidecar.models import shown
 
@@ -31,32 +32,8 @@ def status(context: Context) -> Exit:
     value = {
         "library": str(settings.library),
         "busy": busy,
-        "sources": [
-            {
-                "name": t.name,
-                "kind": t.kind,
-                "transport": t.transport,
-                "container": t.container,
-                "stored": t.stored,
-                "purged": t.purged,
-                "vanished": t.vanished,
-                "waiting": t.waiting,
-                "bytes": t.bytes,
-            }
-            for t in totals
-        ],
-        "jobs": [
-            {
-                "job": j.id,
-                "action": j.action,
-                "cause": j.cause,
-                "started_ns": j.started_ns,
-                "ended_ns": j.ended_ns,
-                "ok": j.ok,
-                "result": tables.job_result(j, busy=busy),
-            }
-            for j in jobs
-        ],
+        "sources": [_source(one) for one in totals],
+        "jobs": [_job(one, busy=busy) for one in jobs],
         "sinks": sinks,
         "unread": unread,
     }
@@ -69,6 +46,32 @@ def status(context: Context) -> Exit:
 
     context.show(value, text)
     return Exit.DONE
+
+
+def _source(of: SourceTotals) -> dict[str, Any]:
+    return {
+        "name": of.name,
+        "kind": of.kind,
+        "transport": of.transport,
+        "container": of.container,
+        "stored": of.stored,
+        "purged": of.purged,
+        "vanished": of.vanished,
+        "waiting": of.waiting,
+        "bytes": of.bytes,
+    }
+
+
+def _job(row: JobRow, *, busy: bool) -> dict[str, Any]:
+    return {
+        "job": row.id,
+        "action": row.action,
+        "cause": row.cause,
+        "started_ns": row.started_ns,
+        "ended_ns": row.ended_ns,
+        "ok": row.ok,
+        "result": tables.job_result(row, busy=busy),
+    }
 
 
 def items(context: Context, names: Sequence[str], *, query: str, limit: str, cursor: str | None) -> Exit:
